@@ -1,0 +1,147 @@
+"""Every bound of the server, under its name.
+
+Frozen dataclasses; sizes in bytes and times in seconds.  Knows nothing of what obeys them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+
+from rat.errors import ConfigError
+
+__all__ = ["KIB", "MIB", "FrameLimits", "Limits", "ServerConfig", "StreamLimits", "Timeouts"]
+
+KIB = 1024
+MIB = 1024 * 1024
+
+
+def _check_positive(settings: object) -> None:
+    for item in fields(settings):  # type: ignore[arg-type]
+        value = getattr(settings, item.name)
+        if isinstance(value, int | float) and not isinstance(value, bool) and value < 0:
+            raise ConfigError(f"{item.name} is {value}, and may not be negative")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of HTTP/1.1.  All sizes in bytes."""
+
+    request_line: int = 8 * KIB
+    """Longest request line; 414 past it.  RFC 9112, section 3 asks for 8,000 octets at least."""
+    head: int = 32 * KIB
+    """Longest head: request line, field section and the empty line; 431 past it."""
+    field_line: int = 16 * KIB
+    """Longest single field line; 431 past it."""
+    fields: int = 100
+    """Most fields in a head; 431 past it."""
+    body: int = 8 * MIB
+    """Largest content of a request on a route that names no limit of its own; 413 past it."""
+    chunk_size_digits: int = 16
+    chunk_line: int = 256
+    """Longest chunk line, extensions included; 400 past it."""
+    chunk_overhead: int = 4 * KIB
+    """All chunk extensions and leading zeros of one message together, plus 1 % of the content; 400 past it."""
+    trailer_section: int = 8 * KIB
+    trailers: int = 32
+    """Most trailer fields; 431 past it."""
+    write_high_water: int = 64 * KIB
+    write_low_water: int = 16 * KIB
+    body_high_water: int = 256 * KIB
+    """Content received and not yet read by the handler; reading pauses above it."""
+    linger: int = 1 * MIB
+    """Most bytes read and thrown away while an early error answer lingers."""
+    ranges: int = 8
+    """Most ranges answered in one request (RFC 9110, section 14.2); past it the whole file is sent."""
+    multipart_parts: int = 1_000
+    multipart_head: int = 16 * KIB
+
+    def __post_init__(self) -> None:
+        _check_positive(self)
+        if self.write_low_water > self.write_high_water:
+            raise ConfigError(
+                f"write_low_water {self.write_low_water} is above write_high_water {self.write_high_water}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Deadlines in seconds.  Nothing waits for a peer without one."""
+
+    head: float = 10.0
+    """The whole head, from its first byte; on a new connection from accept."""
+    keep_alive: float = 75.0
+    """Idle between two requests."""
+    body_stall: float = 30.0
+    """Longest silence inside a request body that is being read."""
+    body_rate: float = 500.0
+    """Least bytes per second of a request body, once *body_rate_grace* seconds have passed; 0 for none."""
+    body_rate_grace: float = 20.0
+    write_stall: float = 30.0
+    """Longest time without progress of a write before the connection is aborted."""
+    linger: float = 2.0
+    """How long an early error answer is kept readable before the connection closes."""
+    graceful: float = 30.0
+    """How long a graceful stop waits for what is in flight."""
+    request: float | None = None
+    """Longest time a handler may take to produce its response head; None for no limit."""
+
+    def __post_init__(self) -> None:
+        _check_positive(self)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLimits:
+    """Bounds of event streams and of the hub."""
+
+    heartbeat: float = 15.0
+    """Seconds of silence after which an event stream sends a comment."""
+    subscriber_events: int = 256
+    subscriber_bytes: int = 1 * MIB
+    replay_events: int = 1_000
+    replay_seconds: float = 300.0
+    replay_bytes: int = 8 * MIB
+
+    def __post_init__(self) -> None:
+        _check_positive(self)
+
+
+@dataclass(frozen=True, slots=True)
+class FrameLimits:
+    """Bounds of the frame protocol.  Sizes in bytes."""
+
+    payload: int = 1 * MIB
+    assembled: int = 16 * MIB
+    """Largest value that continues over several frames."""
+    depth: int = 64
+    items: int = 1_000_000
+    hello: int = 64 * KIB
+    frame_timeout: float = 10.0
+    """Longest time for one frame to arrive, from its first byte."""
+    streams: int = 256
+    credit: int = 64 * KIB
+    """First flow-control window of each stream."""
+
+    def __post_init__(self) -> None:
+        _check_positive(self)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """Everything a server can be told apart from its address."""
+
+    limits: Limits = field(default_factory=Limits)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    stream: StreamLimits = field(default_factory=StreamLimits)
+    frames: FrameLimits = field(default_factory=FrameLimits)
+    connections: int = 10_000
+    """Most connections at once; also bounded by the file descriptors that the process may open, less 64."""
+    backlog: int = 2048
+    http: str = "auto"
+    """``auto``: the fast lane where it recognises a head, h11 otherwise; ``h11``: h11 for all."""
+    server_header: str | None = "rat"
+
+    def __post_init__(self) -> None:
+        if self.http not in ("auto", "h11"):
+            raise ConfigError(f"http is {self.http!r}, and may be 'auto' or 'h11'")
+        if self.connections < 1:
+            raise ConfigError(f"connections is {self.connections}, and must be at least 1")

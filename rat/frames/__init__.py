@@ -1,0 +1,1 @@
+"""The DataValue frame protocol without I/O: bytes in, events out."""
