@@ -1,0 +1,214 @@
+"""What flows between one transport and whoever reads and writes it: gathered writes, and pressure both ways.
+
+Knows transports, and nothing of what the bytes mean.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from rat.errors import ClientDisconnected
+from rat.events import Buffer
+
+__all__ = ["Flow"]
+
+_JOIN_BELOW = 64 * 1024
+"""Buffers that add up to less are copied into one; more go to ``writelines``.  Measured: copying 64 KiB is cheaper than
+the second system call, from there on it is not."""
+
+
+class Flow:
+    """The two directions of one connection.
+
+    Bytes given to :meth:`write` leave when :meth:`flush` is called, or at the end of the loop's turn.  :meth:`drain`
+    waits until the transport has taken enough of them.  Reading pauses while any reason to pause is held.
+
+    Not safe across threads.  After :meth:`connection_lost` writes are dropped and waiting raises ClientDisconnected.
+    """
+
+    __slots__ = (
+        "_flush_handle",
+        "_loop",
+        "_paused",
+        "_pending",
+        "_pending_size",
+        "_waiter",
+        "high_water",
+        "holding",
+        "lost",
+        "low_water",
+        "on_lost",
+        "reasons",
+        "region_progress",
+        "transport",
+        "write_paused",
+        "written",
+    )  # fmt: skip
+
+    transport: asyncio.Transport
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, high_water: int, low_water: int) -> None:
+        self._loop = loop
+        self._pending: list[Buffer] = []
+        self._pending_size = 0
+        self._flush_handle: asyncio.Handle | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._paused = False
+        self.high_water = high_water
+        self.low_water = low_water
+        self.reasons: set[str] = set()
+        self.holding = False
+        """A task that may write more has been made and not taken its first step: the flush waits for that step."""
+        self.lost = False
+        self.on_lost: Callable[[], None] | None = None
+        """Called when the connection is lost, for a waiter that does not wait here."""
+        self.write_paused = False
+        self.written = 0
+        """Bytes handed to the transport so far."""
+        self.region_progress = 0
+        """Bytes of file regions that the kernel has taken so far."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Take the transport and set its water marks."""
+        self.transport = transport
+        transport.set_write_buffer_limits(high=self.high_water, low=self.low_water)
+
+    def connection_lost(self) -> None:
+        """Nothing can be written any more; who waits is told."""
+        self.lost = True
+        self._pending.clear()
+        self._pending_size = 0
+        if self._flush_handle is not None:
+            self._flush_handle.cancel()
+            self._flush_handle = None
+        self._wake(ClientDisconnected("the connection was lost while an answer was being sent"))
+        if self.on_lost is not None:
+            self.on_lost()
+
+    # -- writing
+
+    def write(self, data: Iterable[Buffer]) -> None:
+        """Queue buffers; they leave with the next :meth:`flush`, at the latest when the loop's turn ends."""
+        if self.lost:
+            return
+        size = self._pending_size
+        for buffer in data:
+            self._pending.append(buffer)
+            size += len(buffer)
+        self._pending_size = size
+        if size >= self.high_water:
+            self.flush()
+        elif self._flush_handle is None:
+            self._flush_handle = self._loop.call_soon(self._flush_at_end_of_turn)
+
+    def hold(self, data: Buffer) -> None:
+        """Queue one buffer for a caller that promises to call :meth:`flush` or :meth:`flush_soon` in this very turn."""
+        if not self.lost:
+            self._pending.append(data)
+            self._pending_size += len(data)
+
+    def flush_soon(self) -> None:
+        """Let what is queued leave when the loop's turn ends."""
+        if self._pending and self._flush_handle is None:
+            self._flush_handle = self._loop.call_soon(self._flush_at_end_of_turn)
+
+    def _flush_at_end_of_turn(self) -> None:
+        if self.holding:
+            self._flush_handle = self._loop.call_soon(self._flush_at_end_of_turn)
+            return
+        self._flush_handle = None
+        self.flush()
+
+    def flush(self) -> None:
+        """Hand everything queued to the transport, in one write."""
+        pending = self._pending
+        if not pending:
+            return
+        size = self._pending_size
+        self.written += size
+        self._pending_size = 0
+        if len(pending) == 1:
+            data = pending[0]
+            pending.clear()
+            self.transport.write(data)
+        elif size < _JOIN_BELOW:
+            data = b"".join(pending)
+            pending.clear()
+            self.transport.write(data)
+        else:
+            self._pending = []
+            self.transport.writelines(pending)
+
+    def progress(self) -> int:
+        """Bytes that the kernel has taken so far: a number that stands still when the peer does not read."""
+        return self.written + self.region_progress - self.transport.get_write_buffer_size()
+
+    def unsent(self) -> int:
+        """Bytes that wait here or in the transport."""
+        return self._pending_size + self.transport.get_write_buffer_size()
+
+    # -- pressure from the peer
+
+    def pause_writing(self) -> None:
+        """The transport holds more than the high water mark."""
+        self.write_paused = True
+
+    def resume_writing(self) -> None:
+        """The transport is at the low water mark or below."""
+        self.write_paused = False
+        self._wake(None)
+
+    async def drain(self) -> None:
+        """Flush, and wait until the transport is below its marks.  Raises ClientDisconnected when the peer is gone."""
+        self.flush()
+        await self._writable()
+
+    async def drain_all(self) -> None:
+        """Flush, and wait until the transport holds nothing at all."""
+        self.flush()
+        if self.lost or self.transport.get_write_buffer_size() == 0:
+            await self._writable()
+            return
+        self.transport.set_write_buffer_limits(high=0, low=0)
+        try:
+            await self._writable()
+        finally:
+            if not self.lost:
+                self.transport.set_write_buffer_limits(high=self.high_water, low=self.low_water)
+
+    async def _writable(self) -> None:
+        while self.write_paused and not self.lost:
+            if self._waiter is None:
+                self._waiter = self._loop.create_future()
+            # Shielded by nothing: there is one writer, and a cancelled wait leaves a future that the next one replaces.
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        if self.lost:
+            raise ClientDisconnected("the connection was lost while an answer was being sent")
+
+    def _wake(self, error: BaseException | None) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            if error is None:
+                waiter.set_result(None)
+            else:
+                waiter.set_exception(error)
+
+    # -- pressure on the peer
+
+    def pause(self, reason: str) -> None:
+        """Stop reading for *reason*; reasons add up."""
+        self.reasons.add(reason)
+        if not self._paused and not self.lost:
+            self._paused = True
+            self.transport.pause_reading()
+
+    def resume(self, reason: str) -> None:
+        """Take *reason* back; reading goes on when none is left."""
+        self.reasons.discard(reason)
+        if self._paused and not self.reasons and not self.lost and not self.transport.is_closing():
+            self._paused = False
+            self.transport.resume_reading()
