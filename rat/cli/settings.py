@@ -1,0 +1,166 @@
+"""Settings in layers: command line over environment over configuration file over the application over the defaults.
+
+A bound is named as in :mod:`rat.config`: ``limits.body`` on the command line (``--set limits.body=16MiB``),
+``RAT_LIMITS_BODY`` in the environment, ``[tool.rat.limits] body = "16MiB"`` in a TOML file.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rat.config import ServerConfig
+from rat.errors import ConfigError
+
+__all__ = ["ADDRESS_KEYS", "Settings", "collect", "names_of_bounds", "parse_size"]
+
+ADDRESS_KEYS = ("host", "port", "uds", "fd", "loop", "log_level", "access_log", "grace")
+"""What is told beside the bounds."""
+
+_UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+Settings = dict[str, Any]
+
+
+def names_of_bounds() -> dict[str, Any]:
+    """Every bound by its dotted name, with its default."""
+    found: dict[str, Any] = {}
+    default = ServerConfig()
+    for item in fields(default):
+        value = getattr(default, item.name)
+        if is_dataclass(value):
+            for inner in fields(value):
+                found[f"{item.name}.{inner.name}"] = getattr(value, inner.name)
+        else:
+            found[item.name] = value
+    return found
+
+
+def parse_size(text: str) -> int:
+    """``65536``, ``64KiB`` or ``8 MiB`` in bytes; raises ValueError."""
+    digits = text.rstrip("BbKkMmGgIi ").strip()
+    unit = text[len(digits) :].strip().lower()
+    if unit not in _UNITS:
+        raise ValueError(f"unknown unit {unit!r}")
+    return int(digits) * _UNITS[unit]
+
+
+def _convert(name: str, value: Any, default: Any) -> Any:
+    try:
+        if isinstance(value, str):
+            if value.lower() in ("none", "off") and (default is None or name == "server_header"):
+                return None
+            if isinstance(default, bool):
+                return _BOOLEANS[value.lower()]
+            if isinstance(default, int):
+                return parse_size(value)
+            if isinstance(default, float) or default is None:
+                return float(value)
+            return value
+        if isinstance(default, float) and isinstance(value, int):
+            return float(value)
+    except (ValueError, KeyError):
+        raise ConfigError(f"{name} is {value!r}, expected {_expected(default)}") from None
+    if default is not None and type(value) is not type(default):
+        raise ConfigError(f"{name} is {value!r}, expected {_expected(default)}")
+    return value
+
+
+_BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+def _expected(default: Any) -> str:
+    if isinstance(default, bool):
+        return "true or false"
+    if isinstance(default, int):
+        return "a whole number, or a size such as 16MiB"
+    return "a number" if isinstance(default, float) or default is None else "text"
+
+
+def read_file(path: str | None) -> Settings:
+    """The settings of a TOML file; without *path* those of ``[tool.rat]`` in ./pyproject.toml, if there are any."""
+    if path is None:
+        project = Path("pyproject.toml")
+        if not project.is_file():
+            return {}
+        path = str(project)
+    try:
+        with open(path, "rb") as file:
+            table = tomllib.load(file)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    if "tool" in table or Path(path).name == "pyproject.toml":
+        table = table.get("tool", {}).get("rat", {})
+    flat: Settings = {}
+    for key, value in table.items():
+        if isinstance(value, dict):
+            for inner, inner_value in value.items():
+                flat[f"{key}.{inner}"] = inner_value
+        else:
+            flat[key] = value
+    known = {*names_of_bounds(), *ADDRESS_KEYS}
+    for key in flat:
+        if key.replace("-", "_") not in known:
+            raise ConfigError(f"{path}: no setting is called {key!r}")
+    return {key.replace("-", "_"): value for key, value in flat.items()}
+
+
+def read_environment(environment: Mapping[str, str]) -> Settings:
+    """The settings of ``RAT_*`` variables; RAT_CODEC and unknown ones are left alone."""
+    found: Settings = {}
+    for name in (*names_of_bounds(), *ADDRESS_KEYS):
+        value = environment.get("RAT_" + name.upper().replace(".", "_"))
+        if value is not None:
+            found[name] = value
+    return found
+
+
+def parse_assignments(assignments: Iterable[str]) -> Settings:
+    """``--set NAME=VALUE``, any number of them."""
+    known = names_of_bounds()
+    found: Settings = {}
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {assignment}: expected NAME=VALUE")
+        if name not in known:
+            raise ConfigError(f"--set {assignment}: no setting is called {name!r}")
+        found[name] = value
+    return found
+
+
+def collect(
+    given: Settings, assignments: Iterable[str], config_file: str | None, base: ServerConfig | None
+) -> tuple[ServerConfig, Settings]:
+    """The bounds, and the rest of the settings.  Raises ConfigError naming the setting."""
+    merged: Settings = {
+        **read_file(config_file),
+        **read_environment(os.environ),
+        **{key: value for key, value in given.items() if value is not None},
+        **parse_assignments(assignments),
+    }
+    defaults = names_of_bounds()
+    sections: dict[str, dict[str, Any]] = {}
+    rest: Settings = {}
+    for name, value in merged.items():
+        if name not in defaults:
+            rest[name] = value
+            continue
+        section, _, inner = name.rpartition(".")
+        sections.setdefault(section, {})[inner] = _convert(name, value, defaults[name])
+    config = base or ServerConfig()
+    changes = dict(sections.pop("", {}))
+    for section, values in sections.items():
+        changes[section] = replace(getattr(config, section), **values)
+    for name, example in (("port", 0), ("fd", 0), ("access_log", False), ("grace", 0.0)):
+        if name in rest:
+            rest[name] = _convert(name, rest[name], example)
+    if not 0 <= rest.get("port", 0) <= 65535:
+        raise ConfigError(f"port is {rest['port']}, and may be 0 to 65535")
+    return replace(config, **changes), rest
