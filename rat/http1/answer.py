@@ -1,0 +1,128 @@
+"""Decides how an answer is framed, before anybody writes it: the last fields of its head and the count of its content.
+
+Both ways of writing a head, h11 and the fast lane, write what is planned here.  Knows no connection.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from http import HTTPStatus
+from typing import Final
+
+from rat.errors import LocalProtocolError
+from rat.events import FieldLines
+from rat.http1.screen import FIELD_VALUE, TOKEN
+
+__all__ = ["REASONS", "Framing", "Plan", "check_field", "forbids_content", "plan_answer"]
+
+REASONS: Final[dict[int, bytes]] = {status.value: status.phrase.encode("ascii") for status in HTTPStatus}
+REASONS[413] = b"Content Too Large"
+REASONS[416] = b"Range Not Satisfiable"
+REASONS[422] = b"Unprocessable Content"
+
+_NAME = re.compile(TOKEN)
+_VALUE = re.compile(FIELD_VALUE)
+
+
+class Framing(Enum):
+    """How the end of an answer's content is known (RFC 9112, section 6.3)."""
+
+    NONE = "there is no content, whatever the head says"
+    LENGTH = "Content-Length"
+    CHUNKED = "the last chunk"
+    CLOSE = "the end of the connection"
+
+
+class Plan:
+    """A head that is ready to be written: *lines* are all of its fields in order, Date and Server not among them.
+
+    *length* is the content that must come, with Framing.LENGTH.  *closes*: the connection ends with this answer, and
+    *lines* say so.
+    """
+
+    __slots__ = ("closes", "framing", "has_date", "has_server", "length", "lines", "status")
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+        self.lines: list[tuple[bytes, bytes]] = []
+        self.framing = Framing.NONE
+        self.length = 0
+        self.closes = False
+        self.has_date = False
+        self.has_server = False
+
+
+def forbids_content(method: str | None, status: int) -> bool:
+    """RFC 9110, sections 9.3.2, 15.3.5, 15.3.6 and 15.4.5."""
+    return method == "HEAD" or status in (204, 205, 304)
+
+
+def check_field(name: bytes, value: bytes) -> None:
+    """Raises LocalProtocolError for a field that would break the head apart."""
+    if not _NAME.fullmatch(name):
+        raise LocalProtocolError(f"field name {name[:64]!r} is no token")
+    if not _VALUE.fullmatch(value):
+        raise LocalProtocolError(f"value {value[:64]!r} of field {name[:64].decode()} has control bytes")
+
+
+def plan_answer(
+    status: int, fields: FieldLines, complete: int | None, *, method: str | None, http_version: str, closes: bool
+) -> Plan:
+    """Plan the head of a final answer.
+
+    *complete* is the length of the content, or None when it will be streamed.  *method* is None when the request could
+    not be read.  Raises LocalProtocolError: no final status, malformed fields, a Content-Length that is not true.
+    """
+    if not 200 <= status <= 999:
+        raise LocalProtocolError(f"status {status} is not the status of a final answer, 200 to 999")
+    plan = Plan(status)
+    lines = plan.lines
+    declared: int | None = None
+    for name, value in fields:
+        check_field(name, value)
+        lowered = name.lower()
+        if lowered == b"content-length":
+            if declared is not None or not value.isdigit():
+                raise LocalProtocolError(f"Content-Length {value[:64]!r}, wanted one number")
+            declared = int(value)
+        elif lowered == b"transfer-encoding":
+            if value.lower() != b"chunked":
+                raise LocalProtocolError(f"Transfer-Encoding {value[:64]!r}, only chunked can be sent")
+        elif lowered == b"connection":
+            closes = closes or b"close" in [item.strip(b" \t") for item in value.lower().split(b",")]
+        else:
+            if lowered == b"date":
+                plan.has_date = True
+            elif lowered == b"server":
+                plan.has_server = True
+            lines.append((name, value.strip(b" \t")))
+    bare = forbids_content(method, status)
+    if complete is not None and declared is not None and declared != complete and not bare:
+        raise LocalProtocolError(f"content of {complete} bytes, declared were {declared}")
+    framing_line: tuple[bytes, bytes] | None = None
+    if status == 205:
+        framing_line = (b"Content-Length", b"0")
+    elif status not in (204, 304) or (status == 304 and declared is not None):
+        # RFC 9110, section 8.6: a 304 may tell the length of the content it stands for, a 204 may not.
+        length = declared if declared is not None else complete
+        if length is not None:
+            framing_line = (b"Content-Length", b"%d" % length)
+            if not bare:
+                plan.framing, plan.length = Framing.LENGTH, length
+        elif http_version == "1.0":
+            # RFC 9112, section 6.1: no transfer coding for a client that did not say HTTP/1.1.
+            plan.framing = Framing.NONE if bare else Framing.CLOSE
+            closes = True
+        else:
+            framing_line = (b"Transfer-Encoding", b"chunked")
+            if not bare:
+                plan.framing = Framing.CHUNKED
+    plan.closes = closes
+    if closes:
+        lines.append((b"Connection", b"close"))
+    elif http_version == "1.0":
+        lines.append((b"Connection", b"keep-alive"))
+    if framing_line is not None:
+        lines.append(framing_line)
+    return plan
