@@ -452,7 +452,7 @@ class HttpEngine:
     # -- answers
 
     def send(self, event: Any) -> Wire:
-        """What to write for *event*: CompleteResponse, ResponseStart, ResponseContent, ResponseEnd, InformationalResponse.
+        """What to write for *event*: Complete- and InformationalResponse, ResponseStart, ResponseContent, ResponseEnd.
 
         Raises LocalProtocolError when *event* is not allowed now or is not what was declared; if the head of the answer
         had been sent, the connection must be cut.
