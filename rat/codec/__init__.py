@@ -1,1 +1,79 @@
-"""Values to bytes and back."""
+"""Values to bytes and back.
+
+The codec is `rat.codec.native` (C) where it could be built, else `rat.codec.reference` (plain Python): same names,
+same bytes.  The environment variable ``RAT_CODEC`` (``native`` or ``reference``) decides for those who want to.
+Knows no socket, no HTTP and no asyncio.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from rat.errors import CodecError
+
+if TYPE_CHECKING:
+    from rat.codec.reference import (
+        Decoder,
+        Encoder,
+        decode,
+        decode_batch,
+        encode,
+        encode_batch,
+        encode_into,
+        encode_segments,
+    )
+
+__all__ = [
+    "CodecError",
+    "Decoder",
+    "Encoder",
+    "decode",
+    "decode_batch",
+    "encode",
+    "encode_batch",
+    "encode_into",
+    "encode_segments",
+    "implementation",
+]
+
+_CODEC = ("Decoder", "Encoder", "decode", "decode_batch", "encode", "encode_batch", "encode_into", "encode_segments")
+_EXPORTS: dict[str, str] = {}
+
+implementation: str
+"""``native`` or ``reference``: which codec the names of this module are."""
+
+
+def _choose() -> str:
+    wanted = os.environ.get("RAT_CODEC", "")
+    if wanted not in ("", "native", "reference"):
+        raise ImportError(f"RAT_CODEC is {wanted!r}, and may be 'native' or 'reference'")
+    if wanted != "reference":
+        try:
+            native = import_module("rat.codec.native")
+        except ImportError:
+            if wanted == "native":
+                raise
+        else:
+            globals().update({name: getattr(native, name) for name in _CODEC})
+            return "native"
+    reference = import_module("rat.codec.reference")
+    globals().update({name: getattr(reference, name) for name in _CODEC})
+    return "reference"
+
+
+implementation = _choose()
+
+
+def __getattr__(name: str) -> Any:
+    module = _EXPORTS.get(name)
+    if module is None:
+        raise AttributeError(f"module 'rat.codec' has no attribute {name!r}")
+    value = getattr(import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_EXPORTS})

@@ -1,0 +1,481 @@
+"""The decoder in plain Python: bytes to one value, by docs/wire-format.md.
+
+Checks every count and length against the bytes that are there before it makes anything.  Knows no connection;
+`rat.codec.reference` keeps the tables of one.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import struct
+import uuid
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
+
+from rat.codec import scalars
+from rat.codec.values import (
+    DTYPES,
+    INDEX_STEP,
+    MAX_KEYS,
+    MAX_SHAPE_KEYS,
+    MAX_SHAPES,
+    VIEW_FROM,
+    Profile,
+    Tag,
+)
+from rat.errors import CodecError
+
+__all__ = ["Malformed", "ReadTables", "Reader"]
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+
+_F64: Final = struct.Struct("<d")
+_INT_CODES: Final = {33: ("b", 1), 34: ("h", 2), 35: ("i", 4), 36: ("q", 8)}
+_ENDLESS: Final = 0xFFFFFFFF
+
+
+class Malformed(Exception):
+    """Bytes without a meaning; whoever read the tag adds its offset."""
+
+
+class ReadTables:
+    """The keys and shapes that a message, or a connection, has seen, by number."""
+
+    __slots__ = ("keys", "shapes")
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+        self.shapes: list[tuple[str, ...]] = []
+
+
+class Reader:
+    """Reads values from *data*, one after the other, from ``pos`` on.
+
+    Every refusal is a CodecError with the offset.  After one the tables are of no more use.
+    """
+
+    __slots__ = ("bincode", "data", "end", "in_set", "items_left", "max_depth", "pos", "tables", "zero_copy")
+
+    def __init__(
+        self,
+        data: Buffer,
+        tables: ReadTables,
+        *,
+        profile: Profile = "full",
+        zero_copy: bool = False,
+        max_depth: int = 64,
+        max_items: int | None = None,
+        pos: int = 0,
+    ) -> None:
+        self.data = memoryview(data).cast("B")
+        self.end = len(self.data)
+        self.pos = pos
+        self.tables = tables
+        self.bincode = profile == "bincode"
+        self.zero_copy = zero_copy
+        self.max_depth = max_depth
+        self.items_left = max_items
+        self.in_set = False
+
+    def read_message(self) -> Any:
+        """The one value of a message: a reset may stand before it, and nothing after it."""
+        if self.end > self.pos and self.data[self.pos] == Tag.RESET and not self.bincode:
+            self.tables.keys.clear()
+            self.tables.shapes.clear()
+            self.pos += 1
+        value = self.read()
+        if self.pos != self.end:
+            raise CodecError(f"{self.end - self.pos} bytes after the value", offset=self.pos)
+        return value
+
+    def read(self, depth: int = 0) -> Any:
+        """The value at ``pos``, which stands inside *depth* containers."""
+        start = self.pos
+        try:
+            if start >= self.end:
+                raise Malformed("the input ends where a value must stand")
+            tag = self.data[start]
+            self.pos = start + 1
+            if tag >= 251 or self.bincode:
+                self.pos = start
+                tag = self._varint()
+                if tag > Tag.DICT:
+                    raise Malformed(f"tag {tag}, where a bincode tag of 0 to 7 must stand")
+            elif tag >= Tag.ASCII:
+                return self._read_short(tag, depth)
+            reader = _READERS.get(tag)
+            if reader is None:
+                raise Malformed(f"tag {tag}, which begins no value")
+            return reader(self, tag, depth)
+        except Malformed as error:
+            raise CodecError(str(error), offset=start) from None
+
+    def _read_short(self, tag: int, depth: int) -> Any:
+        if tag < Tag.SMALL_INT:
+            return self._ascii(self._take(tag - Tag.ASCII))
+        if tag < Tag.SMALL_LIST:
+            return tag - Tag.SMALL_INT
+        if tag < Tag.SMALL_DICT:
+            return self._items(tag - Tag.SMALL_LIST, depth, "list")
+        if tag <= Tag.SMALL_DICT_LAST:
+            return self._keyed(tag - Tag.SMALL_DICT, depth)
+        raise Malformed(f"tag {tag}, which begins no value")
+
+    # parts
+
+    def _take(self, size: int) -> memoryview:
+        start = self.pos
+        if size > self.end - start:
+            raise Malformed(f"{size} bytes claimed, {self.end - start} left")
+        self.pos = start + size
+        return self.data[start : self.pos]
+
+    def _byte(self) -> int:
+        return self._take(1)[0]
+
+    def _varint(self) -> int:
+        first = self._byte()
+        if first <= 250:
+            return first
+        if first >= 254:
+            raise Malformed(f"varint that begins with {first}")
+        return int.from_bytes(self._take(2 << (first - 251)), "little")
+
+    def _count(self, size: int = 1) -> int:
+        """A count of items that take *size* bytes at least."""
+        count = self._varint()
+        if count * size > self.end - self.pos:
+            raise Malformed(f"{count} items claimed, {self.end - self.pos} bytes left")
+        return count
+
+    def _spend(self, count: int) -> None:
+        if self.items_left is not None:
+            self.items_left -= count
+            if self.items_left < 0:
+                raise Malformed("more items than max_items allows")
+
+    def _open(self, depth: int, kind: str) -> None:
+        if depth >= self.max_depth:
+            raise Malformed(f"deeper than {self.max_depth} levels")
+        if self.in_set and kind not in ("tuple", "frozenset"):
+            raise Malformed(f"{kind} inside a set")
+
+    def _text(self, content: memoryview) -> str:
+        try:
+            return str(content, "utf-8")
+        except UnicodeDecodeError as error:
+            raise Malformed(f"byte {error.start} of a str is no UTF-8") from None
+
+    def _ascii(self, content: memoryview) -> str:
+        try:
+            return str(content, "ascii")
+        except UnicodeDecodeError as error:
+            raise Malformed(f"byte {error.start} of a short str is no ASCII") from None
+
+    # tags 0-7
+
+    def _read_none(self, tag: int, depth: int) -> None:
+        return None
+
+    def _read_bool(self, tag: int, depth: int) -> bool:
+        byte = self._byte()
+        if byte > 1:
+            raise Malformed(f"bool of {byte}")
+        return byte == 1
+
+    def _read_int(self, tag: int, depth: int) -> int:
+        zigzag = self._varint()
+        return zigzag >> 1 if zigzag & 1 == 0 else -(zigzag >> 1) - 1
+
+    def _read_float(self, tag: int, depth: int) -> float:
+        value: float = _F64.unpack(self._take(8))[0]
+        return value
+
+    def _read_str(self, tag: int, depth: int) -> str:
+        return self._text(self._take(self._varint()))
+
+    def _read_bytes(self, tag: int, depth: int) -> bytes | memoryview:
+        content = self._take(self._varint())
+        return content.toreadonly() if self.zero_copy and len(content) >= VIEW_FROM else bytes(content)
+
+    def _read_list(self, tag: int, depth: int) -> list[Any]:
+        return self._items(self._count(), depth, "list")
+
+    def _items(self, count: int, depth: int, kind: str) -> list[Any]:
+        self._open(depth, kind)
+        if count > self.end - self.pos:
+            raise Malformed(f"{count} items claimed, {self.end - self.pos} bytes left")
+        self._spend(count)
+        return [self.read(depth + 1) for _ in range(count)]
+
+    def _read_dict(self, tag: int, depth: int) -> dict[str, Any]:
+        self._open(depth, "dict")
+        count = self._count(2)
+        self._spend(count)
+        value = {}
+        for _ in range(count):
+            key = self._located(self._plain_key)
+            value[key] = self.read(depth + 1)
+        return value
+
+    def _plain_key(self) -> str:
+        return self._text(self._take(self._varint()))
+
+    def _located(self, key: Callable[[], str]) -> str:
+        start = self.pos
+        try:
+            return key()
+        except Malformed as error:
+            raise CodecError(f"key: {error}", offset=start) from None
+
+    # dicts with keys and shapes
+
+    def _key_slot(self) -> str:
+        first = self._byte()
+        keys = self.tables.keys
+        if first < 0xC0:
+            number = first if first < 0x80 else (first & 0x3F) << 8 | self._byte()
+            if number >= len(keys):
+                raise Malformed(f"key {number} of {len(keys)}")
+            return keys[number]
+        if first == 0xFF:
+            return self._plain_key()
+        key = self._text(self._take(first - 0xC0))
+        if len(keys) < MAX_KEYS:
+            keys.append(key)
+        return key
+
+    def _read_wide_dict(self, tag: int, depth: int) -> dict[str, Any]:
+        count = self._byte()
+        if not 1 <= count <= MAX_SHAPE_KEYS:
+            raise Malformed(f"dict of {count} keys, where 1 to {MAX_SHAPE_KEYS} can stand")
+        return self._keyed(count, depth)
+
+    def _keyed(self, count: int, depth: int) -> dict[str, Any]:
+        self._open(depth, "dict")
+        self._spend(count)
+        known = self.tables.keys
+        slots = []
+        in_table = True
+        for _ in range(count):
+            first = self.data[self.pos] if self.pos < self.end else 0
+            before = len(known)
+            slots.append(self._located(self._key_slot))
+            if first == 0xFF or (first >= 0xC0 and len(known) == before):
+                in_table = False
+        keys = tuple(slots)
+        if len(set(keys)) != count:
+            raise Malformed("dict with the same key twice")
+        if keys and in_table and len(self.tables.shapes) < MAX_SHAPES:
+            self.tables.shapes.append(keys)
+        return self._values(keys, depth)
+
+    def _read_shaped(self, tag: int, depth: int) -> dict[str, Any]:
+        number = self._byte() if tag == Tag.SHAPED_DICT else tag - Tag.SHAPE
+        shapes = self.tables.shapes
+        if number >= len(shapes):
+            raise Malformed(f"shape {number} of {len(shapes)}")
+        self._open(depth, "dict")
+        self._spend(len(shapes[number]))
+        return self._values(shapes[number], depth)
+
+    def _values(self, keys: tuple[str, ...], depth: int) -> dict[str, Any]:
+        if len(keys) > self.end - self.pos:
+            raise Malformed(f"{len(keys)} values claimed, {self.end - self.pos} bytes left")
+        return {key: self.read(depth + 1) for key in keys}
+
+    # lists
+
+    def _read_packed(self, tag: int, depth: int) -> list[Any]:
+        self._open(depth, "list")
+        if tag == Tag.ASCII_LIST:
+            return self._read_ascii_list()
+        code, size = _INT_CODES.get(tag, ("d", 8))
+        count = self._count(size)
+        self._spend(count)
+        return list(struct.unpack(f"<{count}{code}", self._take(count * size)))
+
+    def _read_ascii_list(self) -> list[str]:
+        count = self._count()
+        self._spend(count)
+        sizes = self._take(count)
+        text = self._ascii(self._take(sum(sizes)))
+        items = []
+        start = 0
+        for size in sizes:
+            items.append(text[start : start + size])
+            start += size
+        return items
+
+    def _read_indexed_list(self, tag: int, depth: int) -> list[Any]:
+        self._open(depth, "list")
+        count = self._count()
+        size = int.from_bytes(self._take(4), "little")
+        start = self.pos
+        index_size = 0 if size == _ENDLESS else 4 * (max(count - 1, 0) // INDEX_STEP)
+        body = count if size == _ENDLESS else max(size, count)
+        if body + index_size > self.end - start:
+            raise Malformed(f"list of {size} bytes with an index of {index_size}, {self.end - start} bytes left")
+        self._spend(count)
+        items: list[Any] = []
+        offsets = []
+        for index in range(count):
+            if index and index % INDEX_STEP == 0:
+                offsets.append(self.pos - start)
+            items.append(self.read(depth + 1))
+        if size != _ENDLESS:
+            if self.pos - start != size:
+                raise Malformed(f"list of {self.pos - start} bytes that claims {size}")
+            if self._take(index_size) != struct.pack(f"<{len(offsets)}I", *offsets):
+                raise Malformed("list with an index that does not fit it")
+        return items
+
+    def _read_open_list(self, tag: int, depth: int) -> list[Any]:
+        self._open(depth, "list")
+        items = []
+        while not self._closed():
+            self._spend(1)
+            items.append(self.read(depth + 1))
+        return items
+
+    def _read_open_dict(self, tag: int, depth: int) -> dict[str, Any]:
+        self._open(depth, "dict")
+        value = {}
+        while not self._closed():
+            self._spend(1)
+            if self.pos < self.end and (tag := self.data[self.pos]) != Tag.STR and not Tag.ASCII <= tag < Tag.SMALL_INT:
+                raise CodecError(f"key under tag {tag}, where only str can stand", offset=self.pos)
+            key = self.read(depth + 1)
+            value[key] = self.read(depth + 1)
+        return value
+
+    def _closed(self) -> bool:
+        closed = self.pos < self.end and self.data[self.pos] == Tag.CLOSE
+        self.pos += closed
+        return closed
+
+    def _read_open_bytes(self, tag: int, depth: int) -> bytes:
+        content = bytearray()
+        while size := self._varint():
+            content += self._take(size)
+        return bytes(content)
+
+    # the other extensions
+
+    def _read_one_byte_bool(self, tag: int, depth: int) -> bool:
+        return tag == Tag.TRUE
+
+    def _read_full_int(self, tag: int, depth: int) -> int:
+        rest = int.from_bytes(self._take(1 << ((tag - Tag.U8) & 3)), "little")
+        if rest >> 63:
+            raise Malformed(f"int of 64 bits under tag {tag}")
+        return rest if tag <= Tag.U64 else -1 - rest
+
+    def _read_big_int(self, tag: int, depth: int) -> int:
+        size = self._varint()
+        if size == 0:
+            raise Malformed("int of 0 bytes")
+        return int.from_bytes(self._take(size), "little", signed=True)
+
+    def _read_bytearray(self, tag: int, depth: int) -> bytearray:
+        if self.in_set:
+            raise Malformed("bytearray inside a set")
+        return bytearray(self._take(self._varint()))
+
+    def _read_moment(self, tag: int, depth: int) -> dt.date | dt.time | dt.timedelta:
+        try:
+            if tag == Tag.TIMEDELTA:
+                return scalars.unpack_timedelta(self._take(12))
+            if tag == Tag.DATE:
+                return scalars.unpack_date(self._take(4))
+            date = scalars.unpack_date(self._take(4)) if tag in (Tag.DATETIME, Tag.AWARE_DATETIME) else None
+            content = self._take(7)
+            zone = self._zone() if tag in (Tag.AWARE_TIME, Tag.AWARE_DATETIME) else None
+            time = scalars.unpack_time(content, zone)
+            return time if date is None else dt.datetime.combine(date, time)
+        except ValueError as error:
+            raise Malformed(str(error)) from None
+
+    def _zone(self) -> dt.tzinfo:
+        kind = self._byte()
+        if kind > 3:
+            raise Malformed(f"time zone of kind {kind}")
+        offset = scalars.OFFSET.unpack(self._take(8))[0] if kind in (1, 3) else None
+        name = self._plain_key() if kind in (2, 3) else None
+        return scalars.make_zone(kind, offset, name)
+
+    def _read_uuid(self, tag: int, depth: int) -> uuid.UUID:
+        return uuid.UUID(bytes=bytes(self._take(16)))
+
+    def _read_decimal(self, tag: int, depth: int) -> Any:
+        content = bytes(self._take(self._varint()))
+        try:
+            return scalars.parse_decimal(content)
+        except ValueError as error:
+            raise Malformed(str(error)) from None
+
+    def _read_tuple(self, tag: int, depth: int) -> tuple[Any, ...]:
+        return tuple(self._items(self._count(), depth, "tuple"))
+
+    def _read_set(self, tag: int, depth: int) -> set[Any] | frozenset[Any]:
+        kind = "set" if tag == Tag.SET else "frozenset"
+        self._open(depth, kind)
+        was_in_set, self.in_set = self.in_set, True
+        items = self._items(self._count(), depth, "frozenset")
+        self.in_set = was_in_set
+        try:
+            return set(items) if tag == Tag.SET else frozenset(items)
+        except TypeError as error:  # Decimal("sNaN") has no hash
+            raise Malformed(str(error)) from None
+
+    def _read_array(self, tag: int, depth: int) -> Any:
+        if self.in_set:
+            raise Malformed("array inside a set")
+        dtype, dimensions = self._byte(), self._byte()
+        if dtype >= len(DTYPES):
+            raise Malformed(f"array of dtype {dtype}")
+        if dimensions > 32:
+            raise Malformed(f"array of {dimensions} dimensions, limit 32")
+        shape = tuple(self._varint() for _ in range(dimensions))
+        if dimensions > 1 and 0 in shape:
+            raise Malformed(f"array of shape {shape}: a dimension of 0 beside another")
+        size = struct.calcsize(DTYPES[dtype])
+        content = self._take(math.prod(shape) * size).toreadonly()
+        content = scalars.native_order(content if self.zero_copy else memoryview(bytes(content)), size)
+        # A shape makes cast refuse an array of no elements, and one dimension needs none.
+        array: Any = content.cast(DTYPES[dtype]) if dimensions == 1 else content.cast(DTYPES[dtype], shape)
+        return array
+
+
+_ReaderMethod: TypeAlias = Callable[[Reader, int, int], Any]
+
+_READERS: Final[dict[int, _ReaderMethod]] = {
+    Tag.NONE: Reader._read_none,
+    Tag.BOOL: Reader._read_bool,
+    Tag.INT: Reader._read_int,
+    Tag.FLOAT: Reader._read_float,
+    Tag.STR: Reader._read_str,
+    Tag.BYTES: Reader._read_bytes,
+    Tag.LIST: Reader._read_list,
+    Tag.DICT: Reader._read_dict,
+    Tag.FALSE: Reader._read_one_byte_bool,
+    Tag.TRUE: Reader._read_one_byte_bool,
+    **dict.fromkeys(range(Tag.U8, Tag.N64 + 1), Reader._read_full_int),
+    Tag.BIG_INT: Reader._read_big_int,
+    Tag.BYTEARRAY: Reader._read_bytearray,
+    **dict.fromkeys(range(Tag.DATE, Tag.AWARE_DATETIME + 1), Reader._read_moment),
+    Tag.UUID: Reader._read_uuid,
+    Tag.DECIMAL: Reader._read_decimal,
+    Tag.TUPLE: Reader._read_tuple,
+    Tag.SET: Reader._read_set,
+    Tag.FROZENSET: Reader._read_set,
+    Tag.ARRAY: Reader._read_array,
+    **dict.fromkeys(range(Tag.F64_LIST, Tag.ASCII_LIST + 1), Reader._read_packed),
+    Tag.INDEXED_LIST: Reader._read_indexed_list,
+    Tag.OPEN_LIST: Reader._read_open_list,
+    Tag.OPEN_DICT: Reader._read_open_dict,
+    Tag.OPEN_BYTES: Reader._read_open_bytes,
+    Tag.WIDE_DICT: Reader._read_wide_dict,
+    **dict.fromkeys(range(Tag.SHAPED_DICT, Tag.SHAPE_LAST + 1), Reader._read_shaped),
+}
