@@ -1,0 +1,113 @@
+"""Tiny servers with one habit each, to turn the load generator on."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+Habit = Callable[[int, bytes, asyncio.StreamWriter], Awaitable[None]]
+"""Called with the number of the request on this server, its head, and where to answer."""
+
+
+def whole(content: bytes = b"Hello, World!", *, status: bytes = b"200 OK", fields: bytes = b"") -> bytes:
+    """One answer on the wire."""
+    return b"HTTP/1.1 %b\r\nContent-Length: %d\r\n%b\r\n%b" % (status, len(content), fields, content)
+
+
+@asynccontextmanager
+async def serving(habit: Habit) -> AsyncIterator[str]:
+    """A server with *habit* on a free port; gives its URL."""
+    seen = 0
+    writers: set[asyncio.StreamWriter] = set()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal seen
+        writers.add(writer)
+        try:
+            while not writer.is_closing():
+                head = await reader.readuntil(b"\r\n\r\n")
+                for line in head.lower().split(b"\r\n"):
+                    if line.startswith(b"content-length:"):
+                        head += await reader.readexactly(int(line.split(b":")[1]))
+                seen += 1
+                await habit(seen, head, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+        finally:
+            writers.discard(writer)
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0, limit=1 << 20)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    finally:
+        server.close()
+        for writer in list(writers):
+            writer.close()
+        await server.wait_closed()
+
+
+async def right(number: int, head: bytes, writer: asyncio.StreamWriter) -> None:
+    """Answers 13 bytes."""
+    writer.write(whole())
+
+
+async def wrong_now_and_then(number: int, head: bytes, writer: asyncio.StreamWriter) -> None:
+    """Every tenth answer has other content of the same length."""
+    writer.write(whole(b"Hello, Wurld!" if number % 10 == 0 else b"Hello, World!"))
+
+
+async def echo(number: int, head: bytes, writer: asyncio.StreamWriter) -> None:
+    """Answers the content of the request."""
+    writer.write(whole(head.partition(b"\r\n\r\n")[2]))
+
+
+async def closing(number: int, head: bytes, writer: asyncio.StreamWriter) -> None:
+    """Closes after each answer, and says so."""
+    writer.write(whole(fields=b"Connection: close\r\n"))
+    writer.close()
+
+
+async def cutting(number: int, head: bytes, writer: asyncio.StreamWriter) -> None:
+    """Promises 13 bytes, sends 5, closes."""
+    writer.write(whole()[:-8])
+    writer.close()
+
+
+async def chunked(number: int, head: bytes, writer: asyncio.StreamWriter) -> None:
+    """Answers three mebibytes in chunks."""
+    writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for _ in range(48):
+        writer.write(b"10000\r\n" + bytes(65536) + b"\r\n")
+    writer.write(b"0\r\n\r\n")
+    await writer.drain()
+
+
+def stalling(after: int, seconds: float) -> Habit:
+    """Blocks the whole server once, at request number *after*."""
+
+    async def habit(number: int, head: bytes, writer: asyncio.StreamWriter) -> None:
+        if number == after:
+            time.sleep(seconds)
+        writer.write(whole())
+
+    return habit
+
+
+def events(count: int, *, skip: int | None = None, status: bytes = b"200 OK") -> Habit:
+    """An event stream of *count* numbered events and a comment, one of them left out; then it stays open."""
+
+    async def habit(number: int, head: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 %b\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n" % status)
+        await asyncio.sleep(0.1)
+        for position in range(count):
+            if position != skip:
+                text = b'id: %d\ndata: {"n": %d, "t": %f}\n\n' % (position, position, time.monotonic())
+                wire = b"%x\r\n%b\r\n" % (len(text), text)
+                writer.write(wire[:11])
+                await asyncio.sleep(0)
+                writer.write(wire[11:])
+        writer.write(b"7\r\n: lo\n\r\n\r\n"[:3] + b": lol\n\n\r\n")
+
+    return habit

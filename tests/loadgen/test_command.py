@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rat.cli import bench
+from tests.loadgen import servers
+
+
+async def call(habit: servers.Habit, *words: str, mode: str | None = None) -> tuple[int, str, str]:
+    """Run the command in a process of its own, as a user would."""
+    async with servers.serving(habit) as url:
+        arguments = [*([mode] if mode else []), url, *words]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "rat.cli.bench", *arguments),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        output, errors = await process.communicate()
+        assert process.returncode is not None
+        return process.returncode, output.decode(), errors.decode()
+
+
+async def test_json_and_the_distribution(tmp_path: Path) -> None:
+    distribution = tmp_path / "latency.hgrm"
+    code, output, errors = await call(
+        servers.right, "-n", "200", "-c", "2", "--json", "--hdr", str(distribution), "--server-pid", str(os.getpid())
+    )
+    assert (code, errors) == (0, "")
+    figures: dict[str, Any] = json.loads(output)
+    assert figures["answers"] >= 200
+    assert figures["faults"] == {}
+    assert figures["server_cpu"] > 0.0
+    assert distribution.read_text().splitlines()[-2].startswith("#[Max")
+
+
+async def test_wrong_answers_give_exit_code_1_and_a_line(tmp_path: Path) -> None:
+    expected = tmp_path / "expected"
+    expected.write_bytes(b"Hello, World!")
+    code, output, _ = await call(servers.wrong_now_and_then, "-n", "100", "-c", "1", "--expect-body", str(expected))
+    assert code == 1
+    assert "wrong     10 x content b'Hello, Wurld!', expected b'Hello, World!'" in output
+
+
+async def test_event_streams() -> None:
+    code, output, _ = await call(servers.events(5), "--clients", "3", "-d", "0.4", mode="sse")
+    assert code == 0
+    assert output.startswith("15 events to 3 of 3 subscribers")
+
+
+async def test_uploads_say_what_was_sent() -> None:
+    code, output, _ = await call(servers.right, "--size", "64K", "-n", "5", mode="upload")
+    assert code == 0
+    assert "sent      0 MB" in output
+
+
+async def test_what_it_says_of_a_rate() -> None:
+    code, output, _ = await call(servers.right, "--rate", "100", "-d", "0.3")
+    assert code == 0
+    assert "from when each was due" in output
+    assert "from when each was sent" in output
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["sideways", "http://h/"],
+            "'sideways http://h/', expected a URL, or one of",
+        ),
+        (["https://h/"], "scheme 'https', only http is spoken"),
+    ],
+)
+def test_usage(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench.main(words) == 2
+    assert capsys.readouterr().err.startswith(f"rat bench: {message}")
+
+
+def test_nobody_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench.main(["http://127.0.0.1:1/"]) == 1
+    assert "127.0.0.1:1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("text", "size"), [("17", 17), ("64K", 65536), ("2m", 2 << 20), ("1G", 1 << 30)])
+def test_sizes(text: str, size: int) -> None:
+    assert bench.parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "M", "1T", "-1", "1.5M"])
+def test_sizes_that_are_none(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="expected a number with K, M or G behind it or nothing"):
+        bench.parse_size(text)
+
+
+def test_it_is_a_subcommand() -> None:
+    parser = argparse.ArgumentParser()
+    bench.add_parser(parser.add_subparsers())
+    args = parser.parse_args(["bench", "sse", "http://h/", "--clients", "5"])
+    assert args.func is bench.run
+    assert args.clients == 5
