@@ -67,4 +67,5 @@ def test_the_distribution_is_in_the_form_that_hdr_plotters_read() -> None:
     assert percentiles == sorted(percentiles)
     median = next(row for row in rows if float(row[1]) >= 0.5)
     assert float(median[0]) == pytest.approx(500.0, rel=0.1)
-    assert lines[-2].startswith("#[Max     =") and "Total count    =         1000" in lines[-2]
+    assert lines[-2].startswith("#[Max     =")
+    assert "Total count    =         1000" in lines[-2]
