@@ -9,30 +9,61 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rat.app import Rat
     from rat.config import Limits, ServerConfig, StreamLimits, Timeouts
     from rat.errors import ClientDisconnected, CodecError, ContentTooLarge, HTTPError, RatError
+    from rat.eventstream import EventStream
+    from rat.fields import Headers, MutableHeaders, QueryParams
+    from rat.messages import Address, Request
+    from rat.responses import JSONResponse, RedirectResponse, Response
+    from rat.router import Router
+    from rat.stream.sse import ServerSentEvent
 
 _EXPORTS = {
+    "Address": "rat.messages",
     "ClientDisconnected": "rat.errors",
     "CodecError": "rat.errors",
     "ContentTooLarge": "rat.errors",
+    "EventStream": "rat.eventstream",
     "HTTPError": "rat.errors",
+    "Headers": "rat.fields",
+    "JSONResponse": "rat.responses",
     "Limits": "rat.config",
+    "MutableHeaders": "rat.fields",
+    "QueryParams": "rat.fields",
+    "Rat": "rat.app",
     "RatError": "rat.errors",
+    "RedirectResponse": "rat.responses",
+    "Request": "rat.messages",
+    "Response": "rat.responses",
+    "Router": "rat.router",
     "ServerConfig": "rat.config",
+    "ServerSentEvent": "rat.stream.sse",
     "StreamLimits": "rat.config",
     "Timeouts": "rat.config",
 }
 
 __version__ = "0.1.0"
 __all__ = [
+    "Address",
     "ClientDisconnected",
     "CodecError",
     "ContentTooLarge",
+    "EventStream",
     "HTTPError",
+    "Headers",
+    "JSONResponse",
     "Limits",
+    "MutableHeaders",
+    "QueryParams",
+    "Rat",
     "RatError",
+    "RedirectResponse",
+    "Request",
+    "Response",
+    "Router",
     "ServerConfig",
+    "ServerSentEvent",
     "StreamLimits",
     "Timeouts",
 ]

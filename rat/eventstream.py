@@ -1,0 +1,56 @@
+"""The answer that is a stream of server-sent events.
+
+How events become bytes is ``rat.stream.sse``'s business, when a comment is sent ``rat.stream.heartbeat``'s.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterable
+
+from rat.fields import HeaderSource
+from rat.responses import Response
+from rat.stream.heartbeat import event_bytes
+from rat.stream.sse import Event, goodbye, retry_field
+
+__all__ = ["EventStream"]
+
+_COMES_BACK_AFTER = 1.0
+"""Least seconds until clients return to a server that stops, where the stream names no *retry*."""
+
+
+class EventStream(Response):
+    """Events as they come (WHATWG HTML, section 9.2), until *events* ends or the client leaves.
+
+    *heartbeat*: seconds of silence after which a comment is sent, None for never.  *retry*: seconds after which a
+    client that lost the connection comes back; announced first.  *events* is closed with the stream, also one that
+    never started.
+    """
+
+    __slots__ = ("_retry",)
+
+    def __init__(
+        self,
+        events: AsyncIterable[Event],
+        *,
+        heartbeat: float | None = 15.0,
+        retry: float | None = None,
+        status: int = 200,
+        headers: HeaderSource | None = None,
+        compress: bool | None = False,
+    ) -> None:
+        if not isinstance(events, AsyncIterable):
+            raise TypeError(f"events are {type(events).__name__}, expected an async iterable")
+        if retry is not None:
+            retry_field(retry)
+        super().__init__(b"", status, headers, content_type="text/event-stream; charset=utf-8", compress=compress)
+        self.body = event_bytes(events, heartbeat=heartbeat, retry=retry)
+        self.is_open_ended = True
+        self.headers.setdefault("cache-control", "no-store")
+        # Proxies that gather an answer before they pass it on would keep events back.
+        self.headers.setdefault("x-accel-buffering", "no")
+        self._retry = retry
+
+    def goodbye(self) -> bytes:
+        """The event ``rat.close``, with a time to come back that differs from client to client."""
+        return goodbye(_COMES_BACK_AFTER if self._retry is None else self._retry, random.random)

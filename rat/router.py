@@ -1,0 +1,241 @@
+"""Routes as they are declared: the decorators of an application, and routers that mount under a prefix.
+
+Knows nothing of how a route is found or called.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
+
+from rat.dispatch import Handler, Middleware, call_style
+from rat.problems import ErrorHandler, ErrorHandlers
+from rat.routing import PathPattern
+
+__all__ = ["UNSET", "Route", "Router", "Scope", "Unset"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Unset(enum.Enum):
+    """The default of an option for which None means something."""
+
+    UNSET = "not given"
+
+
+UNSET: Final[Literal[Unset.UNSET]] = Unset.UNSET
+
+
+@dataclass(slots=True)
+class Scope:
+    """What holds for the routes of one router: its middleware, outermost first, and its error handlers."""
+
+    middleware: list[Middleware]
+    error_handlers: ErrorHandlers
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One declared route.  *methods* is ``("*",)`` for any; *scopes* go from the application inwards.
+
+    *timeout* in seconds, *max_body* in bytes: UNSET takes the default of the server, None is without bound.
+    """
+
+    path: str
+    methods: tuple[str, ...]
+    handler: Handler
+    name: str
+    timeout: float | Unset | None = UNSET
+    max_body: int | Unset | None = UNSET
+    thread: bool = False
+    is_event_stream: bool = False
+    scopes: tuple[Scope, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{'|'.join(self.methods)} {self.path} ({self.name})"
+
+
+class Router:
+    """Routes that belong together, to be mounted under a prefix.
+
+    Its middleware and error handlers hold for them alone.
+    """
+
+    def __init__(self) -> None:
+        self._scope = Scope([], {})
+        self._entries: list[Route | tuple[str, Router]] = []
+        self._frozen = False
+        self.calls: dict[str, Handler] = {}
+        """Procedures by name, as declared by ``call``."""
+
+    def _check_open(self) -> None:
+        """Raises RuntimeError when nothing may be declared any more."""
+        if self._frozen:
+            raise RuntimeError("the application is in use already, declare before it is served")
+
+    # -- routes
+
+    def route(
+        self,
+        path: str,
+        *,
+        methods: Iterable[str] = ("GET",),
+        name: str | None = None,
+        timeout: float | Unset | None = UNSET,
+        max_body: int | Unset | None = UNSET,
+        thread: bool = False,
+    ) -> Callable[[F], F]:
+        """Declare a route; ``methods="*"`` for any.  HEAD and OPTIONS come by themselves.
+
+        *timeout*: seconds until the head of the answer; *max_body*: bytes of content; *thread*: run a plain handler
+        in a thread.  Raises ValueError for a path that cannot be meant, TypeError for a handler that does not fit it.
+        """
+        if methods == "*" or list(methods) == ["*"]:
+            verbs: tuple[str, ...] = ("*",)
+        elif isinstance(methods, str):
+            raise TypeError(f"methods is {methods!r}, expected a list of methods, or '*'")
+        else:
+            verbs = tuple(dict.fromkeys(method.upper() for method in methods))
+            if not verbs:
+                raise ValueError(f"route {path!r} has no methods")
+
+        def declare(handler: F) -> F:
+            self._declare(path, verbs, handler, name=name, timeout=timeout, max_body=max_body, thread=thread)
+            return handler
+
+        return declare
+
+    def _declare(
+        self, path: str, methods: tuple[str, ...], handler: Handler, *, name: str | None, **options: Any
+    ) -> None:
+        self._check_open()
+        if not callable(handler):
+            raise TypeError(f"handler of {path!r} is {type(handler).__name__}, expected a function")
+        call_style(handler, PathPattern(path or "/").names)
+        known_as = name or str(getattr(handler, "__name__", type(handler).__name__))
+        self._entries.append(Route(path, methods, handler, known_as, **options))
+
+    def get(self, path: str, **options: Any) -> Callable[[F], F]:
+        return self.route(path, methods=("GET",), **options)
+
+    def post(self, path: str, **options: Any) -> Callable[[F], F]:
+        return self.route(path, methods=("POST",), **options)
+
+    def put(self, path: str, **options: Any) -> Callable[[F], F]:
+        return self.route(path, methods=("PUT",), **options)
+
+    def patch(self, path: str, **options: Any) -> Callable[[F], F]:
+        return self.route(path, methods=("PATCH",), **options)
+
+    def delete(self, path: str, **options: Any) -> Callable[[F], F]:
+        return self.route(path, methods=("DELETE",), **options)
+
+    def head(self, path: str, **options: Any) -> Callable[[F], F]:
+        return self.route(path, methods=("HEAD",), **options)
+
+    def options(self, path: str, **options: Any) -> Callable[[F], F]:
+        return self.route(path, methods=("OPTIONS",), **options)
+
+    def sse(
+        self,
+        path: str,
+        *,
+        methods: Iterable[str] = ("GET",),
+        name: str | None = None,
+        timeout: float | Unset | None = UNSET,
+        max_body: int | Unset | None = UNSET,
+    ) -> Callable[[F], F]:
+        """Declare an event stream: the handler returns an EventStream or an async iterable of events, or is a
+        generator of events (text, dict or ServerSentEvent)."""
+        verbs = tuple(dict.fromkeys(method.upper() for method in methods))
+
+        def declare(handler: F) -> F:
+            self._declare(path, verbs, handler, name=name, timeout=timeout, max_body=max_body, is_event_stream=True)
+            return handler
+
+        return declare
+
+    def call(self, name: str, **options: Any) -> Callable[[F], F]:
+        """Declare a procedure: ``handler(request, *arguments)``, for frames and for POST /_call/NAME.
+
+        Raises ValueError for a name that is taken.
+        """
+
+        def declare(handler: F) -> F:
+            self._check_open()
+            if name in self.calls:
+                raise ValueError(f"call {name!r} is declared twice")
+            from rat.calls import over_http
+
+            self.calls[name] = handler
+            self._declare(f"/_call/{name}", ("POST",), over_http(name, handler), name=f"call {name}", **options)
+            return handler
+
+        return declare
+
+    def static(self, prefix: str, directory: str | Path, **options: Any) -> None:
+        """Serve the files below *directory* under *prefix*; options as ``rat.static.StaticFiles`` has them."""
+        from rat.static import StaticFiles
+
+        files = StaticFiles(directory, **options)
+        self._declare(
+            f"{prefix.rstrip('/')}/{{path:path}}", ("GET",), files.answer, name=f"static {prefix}", max_body=UNSET
+        )
+
+    def mount(self, prefix: str, router: Router) -> None:
+        """Put the routes of *router*, those that it gets later included, under *prefix* (``/api``)."""
+        self._check_open()
+        if not isinstance(router, Router):
+            raise TypeError(f"mounted is {type(router).__name__}, expected Rat or Router")
+        if not prefix.startswith("/") or prefix.endswith("/"):
+            raise ValueError(f"prefix {prefix!r} must begin with '/' and not end with it")
+        PathPattern(prefix)
+        if router is self or self in router._mounted():
+            raise ValueError(f"router mounted at {prefix!r} would contain itself")
+        self._entries.append((prefix, router))
+
+    def _mounted(self) -> Iterator[Router]:
+        for entry in self._entries:
+            if isinstance(entry, tuple):
+                yield entry[1]
+                yield from entry[1]._mounted()
+
+    # -- around the handlers
+
+    def middleware(self, function: Middleware) -> Middleware:
+        """Put ``async def function(request, call_next)`` around the handlers, the first declared outermost."""
+        self._check_open()
+        if not callable(function):
+            raise TypeError(f"middleware is {type(function).__name__}, expected a coroutine function")
+        self._scope.middleware.append(function)
+        return function
+
+    def errorhandler(self, key: int | type[Exception]) -> Callable[[F], F]:
+        """Have ``function(request, error)`` answer a status code, or an exception class and what derives from it."""
+        if not isinstance(key, int) and not (isinstance(key, type) and issubclass(key, Exception)):
+            raise TypeError(f"errorhandler for {key!r}, expected a status code or an exception class")
+
+        def declare(function: ErrorHandler) -> ErrorHandler:
+            self._check_open()
+            if key in self._scope.error_handlers:
+                raise ValueError(f"errorhandler for {key!r} is declared twice")
+            self._scope.error_handlers[key] = function
+            return function
+
+        return declare  # type: ignore[return-value]
+
+    @property
+    def routes(self) -> list[Route]:
+        """All routes, those of mounted routers included, with their whole paths."""
+        return list(self._walk("", ()))
+
+    def _walk(self, prefix: str, scopes: tuple[Scope, ...]) -> Iterator[Route]:
+        scopes = (*scopes, self._scope)
+        for entry in self._entries:
+            if isinstance(entry, tuple):
+                yield from entry[1]._walk(prefix + entry[0], scopes)
+            else:
+                yield replace(entry, path=prefix + entry.path, scopes=scopes)
