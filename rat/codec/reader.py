@@ -103,24 +103,20 @@ class Reader:
                 if tag > Tag.DICT:
                     raise Malformed(f"tag {tag}, where a bincode tag of 0 to 7 must stand")
             elif tag >= Tag.ASCII:
-                return self._read_short(tag, depth)
+                if tag < Tag.SMALL_INT:
+                    return self._ascii(self._take(tag - Tag.ASCII))
+                if tag < Tag.SMALL_LIST:
+                    return tag - Tag.SMALL_INT
+                if tag < Tag.SMALL_DICT:
+                    return self._items(tag - Tag.SMALL_LIST, depth, "list")
+                if tag <= Tag.SMALL_DICT_LAST:
+                    return self._keyed(tag - Tag.SMALL_DICT, depth)
             reader = _READERS.get(tag)
             if reader is None:
                 raise Malformed(f"tag {tag}, which begins no value")
             return reader(self, tag, depth)
         except Malformed as error:
             raise CodecError(str(error), offset=start) from None
-
-    def _read_short(self, tag: int, depth: int) -> Any:
-        if tag < Tag.SMALL_INT:
-            return self._ascii(self._take(tag - Tag.ASCII))
-        if tag < Tag.SMALL_LIST:
-            return tag - Tag.SMALL_INT
-        if tag < Tag.SMALL_DICT:
-            return self._items(tag - Tag.SMALL_LIST, depth, "list")
-        if tag <= Tag.SMALL_DICT_LAST:
-            return self._keyed(tag - Tag.SMALL_DICT, depth)
-        raise Malformed(f"tag {tag}, which begins no value")
 
     # parts
 
@@ -207,7 +203,10 @@ class Reader:
         if count > self.end - self.pos:
             raise Malformed(f"{count} items claimed, {self.end - self.pos} bytes left")
         self._spend(count)
-        return [self.read(depth + 1) for _ in range(count)]
+        items = []  # a loop, as a comprehension would take a frame of the stack on Python 3.11
+        for _ in range(count):
+            items.append(self.read(depth + 1))
+        return items
 
     def _read_dict(self, tag: int, depth: int) -> dict[str, Any]:
         self._open(depth, "dict")
@@ -283,7 +282,10 @@ class Reader:
     def _values(self, keys: tuple[str, ...], depth: int) -> dict[str, Any]:
         if len(keys) > self.end - self.pos:
             raise Malformed(f"{len(keys)} values claimed, {self.end - self.pos} bytes left")
-        return {key: self.read(depth + 1) for key in keys}
+        value = {}
+        for key in keys:
+            value[key] = self.read(depth + 1)
+        return value
 
     # lists
 
