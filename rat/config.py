@@ -37,15 +37,19 @@ class Limits:
     body: int = 8 * MIB
     """Largest content of a request on a route that names no limit of its own; 413 past it."""
     chunk_size_digits: int = 16
+    """Most hexadecimal digits of a chunk size; 400 past it."""
     chunk_line: int = 256
     """Longest chunk line, extensions included; 400 past it."""
     chunk_overhead: int = 4 * KIB
     """All chunk extensions and leading zeros of one message together, plus 1 % of the content; 400 past it."""
     trailer_section: int = 8 * KIB
+    """Longest trailer section; 431 past it."""
     trailers: int = 32
     """Most trailer fields; 431 past it."""
     write_high_water: int = 64 * KIB
+    """Written and not yet taken by the socket; the producer waits above it."""
     write_low_water: int = 16 * KIB
+    """The producer goes on below it."""
     body_high_water: int = 256 * KIB
     """Content received and not yet read by the handler; reading pauses above it."""
     linger: int = 1 * MIB
@@ -53,7 +57,9 @@ class Limits:
     ranges: int = 8
     """Most ranges answered in one request (RFC 9110, section 14.2); past it the whole file is sent."""
     multipart_parts: int = 1_000
+    """Most parts of multipart content; 413 past it."""
     multipart_head: int = 16 * KIB
+    """Longest head of one part; 400 past it."""
 
     def __post_init__(self) -> None:
         _check_positive(self)
@@ -96,10 +102,15 @@ class StreamLimits:
     heartbeat: float = 15.0
     """Seconds of silence after which an event stream sends a comment."""
     subscriber_events: int = 256
+    """Most events queued for one subscriber; past it the topic's policy acts."""
     subscriber_bytes: int = 1 * MIB
+    """Most bytes queued for one subscriber; past it the topic's policy acts."""
     replay_events: int = 1_000
+    """Most events that a topic keeps for who comes back."""
     replay_seconds: float = 300.0
+    """How long a topic keeps them."""
     replay_bytes: int = 8 * MIB
+    """Most bytes of events that a topic keeps."""
 
     def __post_init__(self) -> None:
         _check_positive(self)
@@ -110,14 +121,19 @@ class FrameLimits:
     """Bounds of the frame protocol.  Sizes in bytes."""
 
     payload: int = 1 * MIB
+    """Largest payload of one frame; refused from its length alone."""
     assembled: int = 16 * MIB
     """Largest value that continues over several frames."""
     depth: int = 64
+    """Deepest nesting of a value."""
     items: int = 1_000_000
+    """Most items of a value that take no bytes of their own."""
     hello: int = 64 * KIB
+    """Largest HELLO frame."""
     frame_timeout: float = 10.0
     """Longest time for one frame to arrive, from its first byte."""
     streams: int = 256
+    """Most calls in flight on one connection."""
     credit: int = 64 * KIB
     """First flow-control window of each stream."""
 
@@ -136,9 +152,11 @@ class ServerConfig:
     connections: int = 10_000
     """Most connections at once; also bounded by the file descriptors that the process may open, less 64."""
     backlog: int = 2048
+    """Connections that the kernel holds until they are accepted."""
     http: str = "auto"
     """``auto``: the fast lane where it recognises a head, h11 otherwise; ``h11``: h11 for all."""
     server_header: str | None = "rat"
+    """The Server field's value; None leaves the field out."""
 
     def __post_init__(self) -> None:
         if self.http not in ("auto", "h11"):
