@@ -51,16 +51,17 @@ def _choose() -> str:
         raise ImportError(f"RAT_CODEC is {wanted!r}, and may be 'native' or 'reference'")
     if wanted != "reference":
         try:
-            native = import_module("rat.codec.native")
-        except ImportError:
+            return _take("native")
+        except (ImportError, AttributeError) as error:  # not built, or not for this interpreter
             if wanted == "native":
-                raise
-        else:
-            globals().update({name: getattr(native, name) for name in _CODEC})
-            return "native"
-    reference = import_module("rat.codec.reference")
-    globals().update({name: getattr(reference, name) for name in _CODEC})
-    return "reference"
+                raise ImportError("RAT_CODEC is 'native', and rat.codec.native is not built") from error
+    return _take("reference")
+
+
+def _take(name: str) -> str:
+    module = import_module(f"rat.codec.{name}")
+    globals().update({public: getattr(module, public) for public in _CODEC})
+    return name
 
 
 implementation = _choose()

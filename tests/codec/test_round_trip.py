@@ -65,7 +65,7 @@ def test_keys_and_shapes_beyond_their_tables(codec: ModuleType) -> None:
     generator = random.Random(1)
     keys = [f"key {number}" for number in range(1500)] + ["k" * 62, "k" * 63, "键" * 30]
     value = [dict.fromkeys(generator.sample(keys, generator.randint(1, 6))) for _ in range(1500)]
-    value += [dict.fromkeys(keys[start:start + 128]) for start in range(0, 1400, 64)] * 2
+    value += [dict.fromkeys(keys[start : start + 128]) for start in range(0, 1400, 64)] * 2
     value += value[:400]
     message = codec.encode(value)
     assert same(codec.decode(message), value)

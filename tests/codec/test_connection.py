@@ -1,0 +1,139 @@
+"""Encoder and Decoder, encode_batch and decode_batch: tables that outlive a message."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rat.codec import CodecError, reference
+from tests.codec.material import full_values, same
+
+RECORD = {"id": 1, "name": "first", "tags": ["a", "b"]}
+
+
+@given(values=st.lists(full_values, max_size=4))
+def test_messages_in_order(codec: ModuleType, values: list[Any]) -> None:
+    encoder, decoder, other = codec.Encoder(), codec.Decoder(), reference.Encoder()
+    for value in values + values:
+        message = encoder.encode(value)
+        assert message == other.encode(value)
+        assert same(decoder.decode(message), value)
+
+
+def test_first_message_is_a_plain_one_and_the_next_are_short(codec: ModuleType) -> None:
+    encoder = codec.Encoder()
+    first, second = encoder.encode(RECORD), encoder.encode(RECORD)
+    assert first == codec.encode(RECORD)
+    assert len(second) == len(first) - sum(len(key) + 1 for key in RECORD)
+    with pytest.raises(CodecError, match="shape 0 of 0 at offset 0"):
+        codec.decode(second)
+
+
+def test_reset_empties_both_ends(codec: ModuleType) -> None:
+    encoder, decoder = codec.Encoder(), codec.Decoder()
+    decoder.decode(encoder.encode({"old": 1}))
+    encoder.reset()
+    message = encoder.encode(RECORD)
+    assert message == b"\x30" + codec.encode(RECORD)
+    assert decoder.decode(message) == RECORD
+    again = encoder.encode(RECORD)
+    assert again[0] == 51
+    assert decoder.decode(again) == RECORD
+
+
+def test_reset_is_not_lost_with_a_refused_value(codec: ModuleType) -> None:
+    encoder = codec.Encoder()
+    encoder.encode(RECORD)
+    encoder.reset()
+    with pytest.raises(CodecError):
+        encoder.encode({"x": object()})
+    assert encoder.encode(RECORD) == b"\x30" + codec.encode(RECORD)
+    assert encoder.encode(RECORD)[0] == 51
+
+
+@given(before=full_values, refused=full_values, after=full_values)
+def test_refused_value_leaves_no_trace(codec: ModuleType, before: Any, refused: Any, after: Any) -> None:
+    encoder, clean = codec.Encoder(), codec.Encoder()
+    encoder.encode(before)
+    clean.encode(before)
+    with pytest.raises(CodecError):
+        encoder.encode([refused, {"seen": refused, "then": object()}])
+    for value in (after, [after, {"seen": 1, "then": 2}], before):
+        assert encoder.encode(value) == clean.encode(value)
+
+
+def test_error_of_default_leaves_no_trace(codec: ModuleType) -> None:
+    def default(value: Any) -> Any:
+        raise LookupError
+
+    encoder = codec.Encoder(default=default)
+    with pytest.raises(LookupError):
+        encoder.encode({"a": object()})
+    assert encoder.encode({"b": 1, "a": 2}) == codec.encode({"b": 1, "a": 2})
+
+
+def test_decoder_is_lost_after_a_refusal_until_a_reset(codec: ModuleType) -> None:
+    encoder, decoder = codec.Encoder(), codec.Decoder()
+    first, second = encoder.encode(RECORD), encoder.encode(RECORD)
+    decoder.decode(first)
+    with pytest.raises(CodecError):
+        decoder.decode(second[:-1])
+    with pytest.raises(CodecError, match="message after a refused one, without a reset at offset 0"):
+        decoder.decode(second)
+    encoder.reset()
+    assert decoder.decode(encoder.encode(RECORD)) == RECORD
+    assert decoder.decode(encoder.encode(RECORD)) == RECORD
+    with pytest.raises(CodecError):
+        decoder.decode(b"")
+    decoder.reset()
+    assert decoder.decode(first) == RECORD
+
+
+def test_tables_stay_within_their_bounds(codec: ModuleType) -> None:
+    encoder, decoder = codec.Encoder(), codec.Decoder()
+    for number in range(3000):
+        value = {f"key {number}": number, "same": None}
+        assert same(decoder.decode(encoder.encode(value)), value)
+    known, late = {"key 3": 1, "same": None}, {"key 2999": 1, "same": None}
+    assert len(encoder.encode(known)) == 3
+    for _ in range(2):  # the tables are full: only "same" is known
+        assert len(encoder.encode(late)) == len(codec.encode(late)) - 4
+
+
+def test_options_of_the_decoder(codec: ModuleType) -> None:
+    message = codec.encode([[1, 2], bytes(40_000)])
+    assert isinstance(codec.Decoder(zero_copy=True).decode(message)[1], memoryview)
+    for decoder in (codec.Decoder(max_depth=1), codec.Decoder(max_items=3)):
+        with pytest.raises(CodecError) as refusal:
+            decoder.decode(message)
+        assert refusal.value.offset == 1
+    with pytest.raises(CodecError) as refusal:
+        codec.Encoder(max_depth=1).encode([[1]])
+    assert refusal.value.path == "$[0]"
+
+
+@given(values=st.lists(full_values, max_size=4))
+def test_batch(codec: ModuleType, values: list[Any]) -> None:
+    messages = codec.encode_batch(values)
+    assert messages == reference.encode_batch(iter(values))
+    assert same(codec.decode_batch(messages), values)
+
+
+def test_batch_shares_its_tables(codec: ModuleType) -> None:
+    messages = codec.encode_batch([RECORD] * 3)
+    assert messages[0] == codec.encode(RECORD)
+    assert messages[1] == messages[2]
+    assert len(messages[1]) < len(messages[0]) - 10
+
+
+def test_bad_item_of_a_batch_is_named(codec: ModuleType) -> None:
+    with pytest.raises(CodecError) as refusal:
+        codec.encode_batch([1, 2, {"a": [object()]}, 4])
+    assert refusal.value.path == "$[2].a[0]"
+    with pytest.raises(CodecError, match="message 1: ") as refusal:
+        codec.decode_batch([b"\x81", b"\xc1\x2f", b"\x81"])
+    assert refusal.value.offset == 1
