@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from rat.codec.reader import Buffer, Reader, ReadTables
+from rat.codec.reader import Reader, ReadTables
+from rat.codec.scalar_reader import Buffer
+from rat.codec.scalar_writer import Refusal
 from rat.codec.values import Profile, Tag, check_max_depth, check_profile
-from rat.codec.writer import Default, Refusal, Tables, Writer
+from rat.codec.writer import Default, Tables, Writer
 from rat.errors import CodecError
 
 __all__ = [

@@ -16,6 +16,7 @@ from typing import Any, Final
 from rat.codec.values import DTYPES
 
 __all__ = [
+    "DTYPES",
     "decimal_text",
     "is_array",
     "make_zone",

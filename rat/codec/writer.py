@@ -14,8 +14,8 @@ from itertools import islice
 from typing import Any, Final, TypeAlias
 
 from rat.codec import scalars
+from rat.codec.scalar_writer import Refusal, ScalarWriter, utf8, varint
 from rat.codec.values import (
-    DTYPES,
     I64_MAX,
     I64_MIN,
     INDEX_STEP,
@@ -30,27 +30,13 @@ from rat.codec.values import (
     key_path,
     replacement,
 )
-from rat.errors import CodecError
 
-__all__ = ["Default", "Refusal", "Tables", "Writer", "varint"]
+__all__ = ["Default", "Refusal", "Tables", "Writer"]
 
 Default: TypeAlias = Callable[[Any], Any]
 
-_F64: Final = struct.Struct("<d")
 _INTS: Final = ((Tag.I8_LIST, "b"), (Tag.I8_LIST + 1, "h"), (Tag.I8_LIST + 2, "i"), (Tag.I64_LIST, "q"))
 _U32_MAX: Final = 0xFFFFFFFF
-
-
-class Refusal(Exception):
-    """A value without a form.  *steps* grow from the inside out while it rises."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.steps: list[str] = []
-
-    def located(self, root: str = "$") -> CodecError:
-        """The public error, with the path."""
-        return CodecError(str(self), path=root + "".join(reversed(self.steps)))
 
 
 class Tables:
@@ -70,25 +56,13 @@ class Tables:
             self.shapes.popitem()
 
 
-def varint(number: int) -> bytes:
-    """Section 1: the shortest varint of *number*."""
-    if number <= 250:
-        return bytes((number,))
-    if number <= 0xFFFF:
-        return b"\xfb" + number.to_bytes(2, "little")
-    if number <= _U32_MAX:
-        return b"\xfc" + number.to_bytes(4, "little")
-    return b"\xfd" + number.to_bytes(8, "little")
-
-
-class Writer:
+class Writer(ScalarWriter):
     """Writes values to ``out``, one after the other.
 
-    After a Refusal, ``out`` and the tables hold what came before it: who owns them cuts them back.  With *threshold*,
-    payloads of that size and more are not copied: ``payloads`` has (position in ``out``, memory) for each.
+    After a Refusal, ``out`` and the tables hold what came before it: who owns them cuts them back.
     """
 
-    __slots__ = ("default", "external", "in_set", "max_depth", "out", "payloads", "tables", "threshold", "writers")
+    __slots__ = ("default", "max_depth", "tables", "writers")
 
     def __init__(
         self,
@@ -99,14 +73,10 @@ class Writer:
         max_depth: int = 64,
         threshold: int | None = None,
     ) -> None:
-        self.out = bytearray()
+        super().__init__(threshold)
         self.tables = tables
         self.default = default
         self.max_depth = max_depth
-        self.threshold = threshold
-        self.payloads: list[tuple[int, bytes | memoryview]] = []
-        self.external = 0
-        self.in_set = False
         self.writers = _FULL if profile == "full" else _BINCODE
 
     def write(self, value: Any, depth: int = 0) -> None:
@@ -151,43 +121,6 @@ class Writer:
         if len(items) != count:
             raise Refusal(f"list of {count} items that has {len(items)} after encoding")
 
-    def _write_payload(self, content: bytes | bytearray | memoryview) -> None:
-        size = content.nbytes if isinstance(content, memoryview) else len(content)
-        if self.threshold is None or size < self.threshold or self.in_set:
-            self.out += content
-        else:
-            self.payloads.append((len(self.out), content if isinstance(content, bytes) else memoryview(content)))
-            self.external += size
-
-    # tags 0-5, as bincode has them
-
-    def _write_none(self, value: None, depth: int) -> None:
-        self.out.append(Tag.NONE)
-
-    def _write_bool(self, value: bool, depth: int) -> None:
-        self.out += b"\x01\x01" if value else b"\x01\x00"
-
-    def _write_int(self, value: int, depth: int) -> None:
-        if not I64_MIN <= value <= I64_MAX:
-            raise Refusal(f"int of {value.bit_length()} bits, which the bincode profile cannot say")
-        self.out.append(Tag.INT)
-        self.out += varint(value << 1 if value >= 0 else (-value << 1) - 1)
-
-    def _write_float(self, value: float, depth: int) -> None:
-        self.out.append(Tag.FLOAT)
-        self.out += _F64.pack(value)
-
-    def _write_str(self, value: str, depth: int) -> None:
-        content = _utf8(value)
-        self.out.append(Tag.STR)
-        self.out += varint(len(content))
-        self.out += content
-
-    def _write_bytes(self, value: bytes | bytearray | memoryview, depth: int) -> None:
-        self.out.append(Tag.BYTES)
-        self.out += varint(len(value))
-        self._write_payload(value)
-
     def _write_list(self, value: list[Any], depth: int) -> None:
         self._open(depth, "list")
         self.out.append(Tag.LIST)
@@ -206,7 +139,7 @@ class Writer:
         items = list(value.items())
         try:
             for key, item in items:
-                content = _utf8(key)
+                content = utf8(key)
                 self.out += varint(len(content))
                 self.out += content
                 self.write(item, depth + 1)
@@ -214,46 +147,6 @@ class Writer:
             refusal.steps.append(key_path(key))
             raise
         _check_length(value, len(items))
-
-    def _write_array_as_bytes(self, value: Any, depth: int) -> None:
-        dtype, shape, content = _array_parts(value)
-        if DTYPES[dtype] != "B" or len(shape) != 1:
-            raise Refusal(f"array of format {DTYPES[dtype]!r}, which the bincode profile cannot say")
-        self._write_bytes(content, depth)
-
-    # the extensions
-
-    def _write_one_byte_bool(self, value: bool, depth: int) -> None:
-        self.out.append(Tag.TRUE if value else Tag.FALSE)
-
-    def _write_full_int(self, value: int, depth: int) -> None:
-        if 0 <= value <= 63:
-            self.out.append(Tag.SMALL_INT + value)
-            return
-        tag, rest = (Tag.U8, value) if value >= 0 else (Tag.N8, -1 - value)
-        for power in range(4):
-            if rest < 1 << min(8 << power, 63):
-                self.out.append(tag + power)
-                self.out += rest.to_bytes(1 << power, "little")
-                return
-        size = value.bit_length() // 8 + 1
-        self.out.append(Tag.BIG_INT)
-        self.out += varint(size)
-        self.out += value.to_bytes(size, "little", signed=True)
-
-    def _write_full_str(self, value: str, depth: int) -> None:
-        if len(value) <= 63 and value.isascii():
-            self.out.append(Tag.ASCII + len(value))
-            self.out += value.encode()
-        else:
-            self._write_str(value, depth)
-
-    def _write_bytearray(self, value: bytearray, depth: int) -> None:
-        if self.in_set:
-            raise Refusal("bytearray inside a set")
-        self.out.append(Tag.BYTEARRAY)
-        self.out += varint(len(value))
-        self._write_payload(value)
 
     def _write_full_list(self, value: list[Any], depth: int) -> None:
         self._open(depth, "list")
@@ -354,7 +247,7 @@ class Writer:
                 self.out += bytes((number,)) if number < 128 else bytes((0x80 | number >> 8, number & 0xFF))
                 continue
             try:
-                content = _utf8(key)
+                content = utf8(key)
             except Refusal as refusal:
                 refusal.steps.append(key_path(key))
                 raise
@@ -404,72 +297,6 @@ class Writer:
         out.append(tag)
         out += varint(len(contents))
         out += b"".join(sorted(contents))
-
-    def _write_date(self, value: dt.date, depth: int) -> None:
-        self.out.append(Tag.DATE)
-        self.out += scalars.pack_date(value)
-
-    def _write_time(self, value: dt.time, depth: int) -> None:
-        self.out.append(Tag.TIME if value.tzinfo is None else Tag.AWARE_TIME)
-        self.out += scalars.pack_time(value)
-        self._write_zone(value.tzinfo)
-
-    def _write_datetime(self, value: dt.datetime, depth: int) -> None:
-        self.out.append(Tag.DATETIME if value.tzinfo is None else Tag.AWARE_DATETIME)
-        self.out += scalars.pack_date(value) + scalars.pack_time(value)
-        self._write_zone(value.tzinfo)
-
-    def _write_zone(self, zone: dt.tzinfo | None) -> None:
-        if zone is None:
-            return
-        try:
-            kind, offset, name = scalars.zone_of(zone)
-        except ValueError as error:
-            raise Refusal(str(error)) from None
-        self.out.append(kind)
-        if offset is not None:
-            self.out += scalars.OFFSET.pack(offset)
-        if name is not None:
-            content = _utf8(name)
-            self.out += varint(len(content))
-            self.out += content
-
-    def _write_timedelta(self, value: dt.timedelta, depth: int) -> None:
-        self.out.append(Tag.TIMEDELTA)
-        self.out += scalars.pack_timedelta(value)
-
-    def _write_uuid(self, value: uuid.UUID, depth: int) -> None:
-        self.out.append(Tag.UUID)
-        self.out += value.bytes
-
-    def _write_decimal(self, value: decimal.Decimal, depth: int) -> None:
-        content = scalars.decimal_text(value)
-        self.out.append(Tag.DECIMAL)
-        self.out += varint(len(content))
-        self.out += content
-
-    def _write_array(self, value: Any) -> None:
-        if self.in_set:
-            raise Refusal("array inside a set")
-        dtype, shape, content = _array_parts(value)
-        self.out += bytes((Tag.ARRAY, dtype, len(shape)))
-        for dimension in shape:
-            self.out += varint(dimension)
-        self._write_payload(content)
-
-
-def _utf8(text: str) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError as error:
-        raise Refusal(f"lone surrogate U+{ord(text[error.start]):04X} in a str") from None
-
-
-def _array_parts(value: Any) -> tuple[int, tuple[int, ...], memoryview]:
-    try:
-        return scalars.typed_array(value)
-    except ValueError as error:
-        raise Refusal(str(error)) from None
 
 
 def _check_keys(value: dict[Any, Any]) -> None:
