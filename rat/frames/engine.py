@@ -1,0 +1,393 @@
+"""Sans-I/O connection for DataValue frames: bytes in, events out; events in, bytes out.
+
+Knows no socket, clock or task.  One instance for each side of a connection.  What may come when stands in
+:mod:`rat.frames.tables`; the half that speaks is :class:`rat.frames.sending.FrameSender`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from rat.codec.frame import FLAGS_ALLOWED, Flag, Kind, verify_checksum
+from rat.config import FrameLimits
+from rat.errors import CodecError, RemoteProtocolError
+from rat.events import CLOSED, NEED_DATA, Signal
+from rat.frames import events
+from rat.frames.payloads import call_from_value, error_from_value, goaway_from_value, pack_goaway
+from rat.frames.reader import FrameReader
+from rat.frames.sending import FrameSender
+from rat.frames.settings import FEATURES, VERSION, agree, offer, pack_hello, parse_hello
+from rat.frames.streams import MAX_CREDIT, Stream
+from rat.frames.tables import CALLEE_SENDS, CALLER_SENDS, CONNECTION, ConnectionState, StreamState
+from rat.frames.values import Values
+
+__all__ = ["FramesEngine"]
+
+_KINDS: Final = {int(kind): kind for kind in Kind}
+_ALLOWED: Final = {kind: int(flags) for kind, flags in FLAGS_ALLOWED.items()}
+_CHECKSUM: Final = int(Flag.CHECKSUM)
+_COMPRESSED: Final = int(Flag.COMPRESSED)
+_MORE: Final = int(Flag.MORE)
+_OPEN: Final = int(Flag.OPEN)
+_SHARED: Final = int(Flag.SHARED)
+_FEATURE_FLAGS: Final = {"checksum": _CHECKSUM, "zstd": _COMPRESSED, "tables": _SHARED}
+_BETWEEN_PIECES: Final = frozenset((Kind.PING, Kind.PONG, Kind.GOAWAY, Kind.CREDIT))
+_ON_CONNECTION: Final = frozenset((Kind.HELLO, Kind.PING, Kind.PONG, Kind.GOAWAY))
+_FIXED: Final = {Kind.END: 0, Kind.CANCEL: 0, Kind.CREDIT: 4, Kind.PING: 8, Kind.PONG: 8}
+"""Kinds whose payload has one size, in bytes."""
+
+
+class FramesEngine(FrameSender):
+    """One side of one connection.
+
+    Bytes go in with ``receive_data`` or through ``get_buffer`` and ``buffer_updated``; ``next_event`` is pulled.  What
+    this side has to say is gathered, answers to PING and the last words before a failure included, until :meth:`take`
+    hands it over; ``send`` does both.  Values are encoded in the call that sends them.
+
+    After a RemoteProtocolError one GOAWAY is left to be taken; then the connection is to be closed.
+    """
+
+    __slots__ = ("_assembled", "_assembled_head", "_calls_at_once", "_eof", "_fast", "_offer", "_reader",
+                 "_strange")  # fmt: skip
+
+    _assembled_head: tuple[int, int]
+
+    def __init__(
+        self,
+        limits: FrameLimits,
+        *,
+        is_client: bool,
+        features: frozenset[str] = frozenset(FEATURES),
+        profile: events.Profile = "full",
+    ) -> None:
+        super().__init__(limits, is_client=is_client)
+        self._offer = offer(limits, features, profile)
+        self._reader = FrameReader(limits.hello)
+        self._assembled: bytearray | None = None
+        self._calls_at_once: dict[int, int] = {}
+        self._fast = self._calls_at_once
+        """Flags of the calls that need no further judgement, by the word in their header.  Empty between pieces."""
+        self._strange = _CHECKSUM | _COMPRESSED | _SHARED
+        """Flags that were not agreed on."""
+        self._eof = False
+        if is_client:
+            self._writer.frame(Kind.HELLO, 0, 0, pack_hello(self._offer))
+
+    # -- bytes in
+
+    def receive_data(self, data: bytes) -> None:
+        """Take bytes of the peer."""
+        if self.state is not ConnectionState.FAILED:
+            self._reader.receive_data(data)
+
+    def get_buffer(self, slab: memoryview) -> memoryview:
+        """Where to read the next bytes to: see :meth:`FrameReader.get_buffer`."""
+        return self._reader.get_buffer(slab)
+
+    def buffer_updated(self, slab: memoryview, count: int) -> None:
+        """*count* bytes lie where :meth:`get_buffer` said.  :meth:`release` follows before the slab is used again."""
+        self._reader.buffer_updated(slab, count)
+
+    def release(self) -> None:
+        """Let go of the slab: no more events are pulled in this turn."""
+        self._reader.release()
+
+    def receive_eof(self) -> None:
+        """The peer will send no more."""
+        self._eof = True
+
+    def wanted(self) -> int:
+        """How many bytes would complete the frame that is being read; 0 when that is not known."""
+        return self._reader.wanted()
+
+    @property
+    def is_inside_frame(self) -> bool:
+        """Whether a part of a frame is here, or a part of a value: its deadline runs."""
+        return self._reader.is_inside_frame or self._assembled is not None
+
+    # -- events out
+
+    def next_event(self) -> events.Event | Signal:
+        """The next event; NEED_DATA; or CLOSED after the peer's end or a failure.  Raises RemoteProtocolError."""
+        reader = self._reader
+        while True:
+            try:
+                frame = reader.next_frame()
+            except CodecError as error:
+                raise self._refuse("frame_size", error.message) from None
+            if frame is None:
+                return self._nothing()
+            word, stream_id, payload = frame
+            flags = self._fast.get(word)
+            if flags is not None and stream_id > self._last_remote and stream_id & 1 == self._parity:
+                event = self._receive_call(flags, stream_id, payload, reader.is_owned)
+            else:
+                event = self._receive(word, stream_id, payload)
+            if event is not None:
+                return event
+
+    def _nothing(self) -> Signal:
+        if self.state is ConnectionState.FAILED or self.state is ConnectionState.CLOSED:
+            return CLOSED
+        if not self._eof:
+            return NEED_DATA
+        if self.is_inside_frame:
+            partial = self._reader.describe_partial()
+            raise self._refuse("incomplete", f"the connection ended inside a frame or value, after {partial}")
+        self.state = ConnectionState.CLOSED
+        return CLOSED
+
+    def _refuse(self, code: str, message: str) -> RemoteProtocolError:
+        """The peer broke a rule: say so once, read no more.  Returns what is to be raised."""
+        self.state = ConnectionState.FAILED
+        self._fast = {}
+        self._assembled = None
+        self._reader = FrameReader(0)
+        self._writer.frame(Kind.GOAWAY, 0, 0, pack_goaway(events.Goaway(self._last_remote, code, message)))
+        return RemoteProtocolError(message, status=None)
+
+    def _receive(self, word: int, stream_id: int, payload: bytes | memoryview) -> events.Event | None:
+        """Any frame, judged in full."""
+        kind = _KINDS.get(word >> 24)
+        if kind is None:
+            raise self._refuse("protocol", f"frame of unknown kind {word >> 24}")
+        flags = (word >> 16) & 0xFF
+        strange = flags & (~_ALLOWED[kind] | self._strange)
+        if strange:
+            raise self._refuse("protocol", f"{kind.name} frame with flags 0x{strange:02x}, which were not agreed on")
+        if word & 0xFFFF:
+            raise self._refuse("protocol", f"{kind.name} frame with 0x{word & 0xFFFF:04x} in the reserved field")
+        becomes = CONNECTION[self.state].get(kind)
+        if becomes is None:
+            raise self._refuse("protocol", f"{kind.name} frame, and {self.state.value}"
+                               if self.state is ConnectionState.HELLO else f"a second {kind.name} frame")  # fmt: skip
+        if (stream_id == 0) is not (kind in _ON_CONNECTION):
+            raise self._refuse("protocol", f"{kind.name} frame on stream {stream_id}")
+        is_owned = type(payload) is bytes or self._reader.is_owned
+        try:
+            if flags & _CHECKSUM:
+                payload = verify_checksum(kind, flags, stream_id, payload)
+        except CodecError as error:
+            raise self._refuse("checksum", f"{kind.name} frame on stream {stream_id}: {error.message}") from None
+        if flags & _COMPRESSED:
+            payload = self._decompress(kind, payload)
+            is_owned = True
+        if self._assembled is not None and kind not in _BETWEEN_PIECES:
+            whole = self._assemble(kind, flags, stream_id, payload)
+            if whole is None:
+                return None
+            payload, is_owned = whole, True
+        elif flags & _MORE:
+            self._begin_value(kind, flags, stream_id, payload)
+            return None
+        fixed = _FIXED.get(kind)
+        if fixed is not None and len(payload) != fixed:
+            came = f"{kind.name} frame with {len(payload)} bytes of payload"
+            raise self._refuse("protocol", f"{came}, and it has {fixed}")
+        self.state = becomes
+        match kind:
+            case Kind.CALL:
+                return self._receive_call(flags, self._new_remote(stream_id), payload, is_owned)
+            case Kind.RESULT | Kind.ITEM:
+                return self._receive_value(kind, flags, stream_id, payload, is_owned)
+            case Kind.DATA:
+                return self._receive_blob(stream_id, payload, is_owned)
+            case Kind.END | Kind.CANCEL:
+                if self._step(kind, stream_id) is None:
+                    return None
+                return events.End(stream_id) if kind is Kind.END else events.Cancel(stream_id)
+            case Kind.CREDIT:
+                return self._receive_credit(stream_id, int.from_bytes(payload))
+            case Kind.ERROR:
+                return self._receive_error(stream_id, payload)
+            case Kind.HELLO:
+                return self._receive_hello(payload)
+            case Kind.GOAWAY:
+                return self._receive_goaway(payload)
+            case Kind.PONG:
+                return events.Pong(bytes(payload))
+            case Kind.PING:
+                self._writer.frame(Kind.PONG, 0, 0, bytes(payload))
+                return None
+
+    # -- values in pieces
+
+    def _decompress(self, kind: Kind, payload: bytes | memoryview) -> bytes:
+        compressor = self._writer.compressor
+        assert compressor is not None  # the flag is strange otherwise
+        try:
+            return compressor.decompress(payload, self._limits.payload)
+        except CodecError as error:
+            raise self._refuse("compression", f"{kind.name} frame: {error.message}") from None
+
+    def _begin_value(self, kind: Kind, flags: int, stream_id: int, payload: bytes | memoryview) -> None:
+        self._assembled = bytearray()
+        self._fast = {}
+        self._assembled_head = (kind << 8 | flags & (_OPEN | _SHARED), stream_id)
+        self._assemble(kind, flags, stream_id, payload)
+
+    def _assemble(self, kind: Kind, flags: int, stream_id: int, payload: bytes | memoryview) -> memoryview | None:
+        """The next piece of a value; the value, if that was the last."""
+        assert self._assembled is not None
+        if (kind << 8 | flags & (_OPEN | _SHARED), stream_id) != self._assembled_head:
+            begun, owner = self._assembled_head
+            raise self._refuse("protocol", f"{kind.name} frame on stream {stream_id} between the pieces of a "
+                               f"{Kind(begun >> 8).name} on stream {owner}")  # fmt: skip
+        if not payload:
+            raise self._refuse("protocol", f"{kind.name} frame on stream {stream_id} is a piece without bytes")
+        if len(self._assembled) + len(payload) > self._limits.assembled:
+            size = len(self._assembled) + len(payload)
+            raise self._refuse(
+                "value_size", f"value of at least {size} bytes in pieces, limit {self._limits.assembled}"
+            )
+        self._assembled += payload
+        if flags & _MORE:
+            return None
+        whole = memoryview(self._assembled)
+        self._assembled = None
+        self._fast = self._calls_at_once
+        return whole
+
+    def _decode(self, kind: Kind, flags: int, stream_id: int, payload: bytes | memoryview, is_owned: bool) -> Any:
+        try:
+            return self._codec.decode(payload, flags, is_owned=is_owned)
+        except CodecError as error:
+            raise self._refuse("value", f"{kind.name} frame on stream {stream_id}: {error}") from None
+
+    # -- what the kinds mean
+
+    def _receive_hello(self, payload: bytes | memoryview) -> events.Hello:
+        try:
+            self.peer = parse_hello(payload)
+        except CodecError as error:
+            raise self._refuse("hello", f"HELLO frame: {error}") from None
+        is_server = self._parity == 1
+        if is_server:
+            self.agreed = agree(self.peer, self._offer)
+            self._writer.frame(Kind.HELLO, 0, 0, pack_hello(self.agreed))
+        else:
+            self.agreed = self.peer
+            if self.peer.version != VERSION or self.peer.profile != self._offer.profile:
+                came = f"version {self.peer.version} and profile {self.peer.profile}"
+                raise self._refuse("version", f"the server speaks {came}, asked for were {VERSION} and "
+                                   f"{self._offer.profile}")  # fmt: skip
+            if self.peer.features - self._offer.features:
+                raise self._refuse("hello", f"the server answers with features {sorted(self.peer.features)}, "
+                                   f"offered were {sorted(self._offer.features)}")  # fmt: skip
+        features = self.agreed.features
+        self._codec = Values(self._limits, self.agreed.profile, has_tables="tables" in features)
+        self._writer.configure(self.peer.frame, is_summed="checksum" in features, is_compressed="zstd" in features)
+        self._reader.limit = self._limits.payload
+        for feature in features:
+            self._strange &= ~_FEATURE_FLAGS[feature]
+        plain = Kind.CALL << 24
+        self._calls_at_once[plain] = 0
+        if "tables" in features:
+            self._calls_at_once[plain | _SHARED << 16] = _SHARED
+        return self.peer
+
+    def _new_remote(self, stream_id: int) -> int:
+        """The id of a new call of the peer, judged."""
+        if stream_id & 1 != self._parity:
+            raise self._refuse("protocol", f"CALL on stream {stream_id}, and the caller's ids are "
+                               f"{'odd' if self._parity else 'even'}")  # fmt: skip
+        if stream_id <= self._last_remote:
+            raise self._refuse("protocol", f"CALL on stream {stream_id}, after one on stream {self._last_remote}")
+        return stream_id
+
+    def _receive_call(
+        self, flags: int, stream_id: int, payload: bytes | memoryview, is_owned: bool
+    ) -> events.Event | None:
+        self._last_remote = stream_id
+        calls = self._calls
+        if len(calls) >= self._limits.streams and self._remote_calls() >= self._limits.streams:
+            raise self._refuse("streams", f"call {stream_id} while {self._remote_calls()} are in flight, limit "
+                               f"{self._limits.streams}")  # fmt: skip
+        try:
+            value = self._codec.decode(payload, flags, is_owned=is_owned)
+        except CodecError as error:
+            raise self._refuse("value", f"CALL frame on stream {stream_id}: {error}") from None
+        if self.state is ConnectionState.DRAINING:
+            self._error(events.Error(stream_id, "draining", "this side takes no new calls"))
+            return None
+        call = call_from_value(stream_id, value, bool(flags & _OPEN))
+        if isinstance(call, str):
+            self._error(events.Error(stream_id, "bad_call", call))
+            return None
+        calls[stream_id] = self._new_stream(StreamState.OPEN) if flags & _OPEN else None
+        return call
+
+    def _remote_calls(self) -> int:
+        return sum(1 for stream_id in self._calls if stream_id & 1 == self._parity)
+
+    def _step(self, kind: Kind, stream_id: int) -> Stream | None:
+        """The call that a frame of the peer belongs to, moved on; None if it is over: the frame was under way."""
+        is_remote = stream_id & 1 == self._parity
+        if stream_id not in self._calls:
+            if stream_id > (self._last_remote if is_remote else self._last_local):
+                raise self._refuse("protocol", f"{kind.name} frame on stream {stream_id}, which was never opened")
+            return None
+        stream = self._stream(stream_id)
+        becomes = (CALLER_SENDS if is_remote else CALLEE_SENDS)[stream.state].get(kind)
+        if becomes is None:
+            raise self._refuse("protocol", f"{kind.name} frame on stream {stream_id}, and {stream.state.value}"
+                               if kind in (Kind.ITEM, Kind.DATA, Kind.END)
+                               else f"{kind.name} frame on stream {stream_id} from the wrong side")  # fmt: skip
+        if becomes is StreamState.OVER:
+            del self._calls[stream_id]
+        stream.state = becomes
+        return stream
+
+    def _receive_value(
+        self, kind: Kind, flags: int, stream_id: int, payload: bytes | memoryview, is_owned: bool
+    ) -> events.Event | None:
+        stream = self._step(kind, stream_id)
+        size = 0
+        if kind is Kind.ITEM and stream is not None:
+            size = stream.receive_value(len(payload))
+            if size < 0:
+                raise self._overrun(kind, stream_id, len(payload), stream)
+        # Decoded also when nobody wants it any more: the tables have to follow.
+        value = self._decode(kind, flags, stream_id, payload, is_owned)
+        if stream is None:
+            return None
+        return events.Item(stream_id, value, size) if kind is Kind.ITEM else events.Result(stream_id, value)
+
+    def _receive_blob(self, stream_id: int, payload: bytes | memoryview, is_owned: bool) -> events.Event | None:
+        if not payload:
+            raise self._refuse("protocol", f"DATA frame on stream {stream_id} without data")
+        stream = self._step(Kind.DATA, stream_id)
+        if stream is None:
+            return None
+        size = stream.receive_data(len(payload))
+        if size < 0:
+            raise self._overrun(Kind.DATA, stream_id, len(payload), stream)
+        return events.Data(stream_id, payload if is_owned else bytes(payload), size)
+
+    def _overrun(self, kind: Kind, stream_id: int, size: int, stream: Stream) -> RemoteProtocolError:
+        return self._refuse("credit", f"{kind.name} frame of {size} bytes on stream {stream_id}, credit "
+                            f"{stream.receive_credit}")  # fmt: skip
+
+    def _receive_credit(self, stream_id: int, amount: int) -> events.Event | None:
+        stream = self._step(Kind.CREDIT, stream_id)
+        if stream is None:
+            return None
+        if amount == 0 or stream.send_credit + amount > MAX_CREDIT:
+            raise self._refuse("credit", f"CREDIT of {amount} bytes on stream {stream_id}, which has "
+                               f"{stream.send_credit} and may have {MAX_CREDIT}")  # fmt: skip
+        stream.send_credit += amount
+        return events.Credit(stream_id, amount)
+
+    def _receive_error(self, stream_id: int, payload: bytes | memoryview) -> events.Event | None:
+        error = error_from_value(stream_id, self._decode(Kind.ERROR, 0, stream_id, payload, True))
+        if isinstance(error, str):
+            raise self._refuse("protocol", error)
+        return None if self._step(Kind.ERROR, stream_id) is None else error
+
+    def _receive_goaway(self, payload: bytes | memoryview) -> events.Event:
+        try:
+            goaway = goaway_from_value(payload)
+        except CodecError as error:
+            raise self._refuse("value", f"GOAWAY frame: {error}") from None
+        self.peer_goaway = goaway
+        return goaway

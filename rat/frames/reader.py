@@ -1,0 +1,163 @@
+"""Bytes in, frames out: where a frame begins and ends, and in whose memory it lies.
+
+Knows lengths, and nothing of what frames mean.  Bytes come in one of two ways, and both may be mixed: given to
+:meth:`FrameReader.receive_data`, or read by the shell into the memory that :meth:`FrameReader.get_buffer` names.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+from rat.codec.frame import HEADER_SIZE, LENGTH_SIZE, PREFIX_SIZE, parse_length
+
+__all__ = ["EXACT_FROM", "Frame", "FrameReader"]
+
+EXACT_FROM: Final = 128 * 1024
+"""A payload of at least so many bytes that is not there yet gets a buffer of its own.  Half a slab: below it moving the
+frame's beginning is cheaper than one more read."""
+
+_PREFIX: Final = struct.Struct(">III")
+
+Frame = tuple[int, int, "bytes | memoryview"]
+"""Kind, flags and reserved field in one number (``kind << 24 | flags << 16 | reserved``), stream id, payload."""
+
+
+class FrameReader:
+    """Cuts what the peer sends into frames.
+
+    A payload that is handed out as ``bytes``, or from a buffer of its own, belongs to whoever gets it; a ``memoryview``
+    into a slab is good until :meth:`release`.  :attr:`is_owned` says which, of the last frame.
+    """
+
+    __slots__ = ("_data", "_end", "_exact", "_exact_head", "_exact_view", "_filled", "_pos", "is_owned", "limit")
+
+    _exact_view: memoryview
+    _exact_head: tuple[int, int]
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        """Most bytes of a payload."""
+        self.is_owned = False
+        self._data: bytes | memoryview = b""
+        self._pos = 0
+        self._end = 0
+        self._exact: bytearray | None = None
+        self._filled = 0
+
+    # -- bytes
+
+    def receive_data(self, data: bytes) -> None:
+        """Take bytes; they are not copied where whole frames lie in them."""
+        exact = self._exact
+        if exact is not None:
+            count = min(len(exact) - self._filled, len(data))
+            self._exact_view[self._filled : self._filled + count] = data[:count]
+            self._filled += count
+            if count == len(data):
+                return
+            data = data[count:]
+        if self._pos < self._end:
+            self._data = b"".join((self._data[self._pos : self._end], data))
+        else:
+            self._data = data
+        self._pos = 0
+        self._end = len(self._data)
+
+    def get_buffer(self, slab: memoryview) -> memoryview:
+        """Where the next bytes are to be read to: the rest of a large payload's own buffer, or *slab*.
+
+        The slab, of at least twice EXACT_FROM, may be shared by any number of connections, as long as
+        :meth:`buffer_updated` follows with nothing in between.
+        """
+        if self._exact is not None:
+            return self._exact_view[self._filled :]
+        tail = self._end - self._pos
+        if tail == 0:
+            return slab
+        slab[:tail] = self._data[self._pos : self._end]
+        return slab[tail:]
+
+    def buffer_updated(self, slab: memoryview, count: int) -> None:
+        """*count* bytes are where :meth:`get_buffer` said.  Call :meth:`release` when their frames have been taken."""
+        if self._exact is not None:
+            self._filled += count
+            return
+        self._end = self._end - self._pos + count
+        self._pos = 0
+        self._data = slab
+
+    def release(self) -> None:
+        """Let go of the slab; what has not been taken is kept."""
+        if type(self._data) is memoryview:
+            self._data = bytes(self._data[self._pos : self._end])
+            self._end -= self._pos
+            self._pos = 0
+
+    # -- frames
+
+    def next_frame(self) -> Frame | None:
+        """The next frame that is whole, or None.  Raises CodecError for a length that no frame may have."""
+        if self._exact is not None:
+            return self._next_exact()
+        pos = self._pos
+        have = self._end - pos
+        if have < PREFIX_SIZE:
+            if have >= LENGTH_SIZE:
+                parse_length(self._data[pos : pos + LENGTH_SIZE], limit=self.limit)
+            return None
+        length, word, stream_id = _PREFIX.unpack_from(self._data, pos)
+        if not HEADER_SIZE <= length <= HEADER_SIZE + self.limit:
+            parse_length(self._data[pos : pos + LENGTH_SIZE], limit=self.limit)
+        start = pos + PREFIX_SIZE
+        stop = pos + LENGTH_SIZE + length
+        if stop > self._end:
+            if length >= EXACT_FROM:
+                self._begin_exact(length - HEADER_SIZE, word, stream_id)
+            return None
+        self._pos = stop
+        self.is_owned = False
+        return word, stream_id, self._data[start:stop]
+
+    def _begin_exact(self, size: int, word: int, stream_id: int) -> None:
+        start = self._pos + PREFIX_SIZE
+        self._exact = bytearray(size)
+        self._exact_view = memoryview(self._exact)
+        self._exact_head = (word, stream_id)
+        self._filled = self._end - start
+        self._exact_view[: self._filled] = self._data[start : self._end]
+        self._data = b""
+        self._pos = self._end = 0
+
+    def _next_exact(self) -> Frame | None:
+        assert self._exact is not None
+        if self._filled < len(self._exact):
+            return None
+        view = self._exact_view
+        self._exact = None
+        del self._exact_view
+        self.is_owned = True
+        return (*self._exact_head, view)
+
+    # -- what is under way
+
+    @property
+    def is_inside_frame(self) -> bool:
+        """Whether bytes of a frame are here that have not been taken."""
+        return self._exact is not None or self._pos < self._end
+
+    def wanted(self) -> int:
+        """How many bytes would complete the frame that is being read; 0 when that is not known."""
+        if self._exact is not None:
+            return len(self._exact) - self._filled
+        have = self._end - self._pos
+        if have < LENGTH_SIZE:
+            return 0
+        length = int.from_bytes(self._data[self._pos : self._pos + LENGTH_SIZE])
+        return max(0, LENGTH_SIZE + length - have) if HEADER_SIZE <= length <= HEADER_SIZE + self.limit else 0
+
+    def describe_partial(self) -> str:
+        """How much of the frame that is being read has come, for an error message."""
+        have = PREFIX_SIZE + self._filled if self._exact is not None else self._end - self._pos
+        wanted = self.wanted()
+        return f"{have} of {have + wanted} bytes" if wanted else f"{have} bytes"

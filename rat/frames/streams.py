@@ -1,0 +1,65 @@
+"""The credit of one call, both ways.  Knows numbers only.
+
+A window counts the bytes of items and data before compression and without checksums.  Data is charged as it is: a
+sender cuts it to what it has.  A value cannot be cut, so that one larger than half the first window is charged half of
+it; and a receiver gives back what was consumed before it holds half a window.  So every value can be sent in the end.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from rat.frames.tables import StreamState
+
+__all__ = ["MAX_CREDIT", "Stream"]
+
+MAX_CREDIT: Final = (1 << 31) - 1
+"""Most credit that a stream may have (as RFC 9113, section 6.9.1)."""
+
+
+class Stream:
+    """One call that goes on: its state, and what may still be sent on it either way."""
+
+    __slots__ = ("_held", "_receive_window", "_send_window", "needs", "receive_credit", "send_credit", "state")
+
+    def __init__(self, state: StreamState, *, send_window: int, receive_window: int) -> None:
+        self.state = state
+        self._send_window = send_window
+        self._receive_window = receive_window
+        self.send_credit = send_window
+        """Bytes that this side may send now."""
+        self.receive_credit = receive_window
+        """Bytes that the peer may send now."""
+        self.needs = 1
+        """Credit that the last value took: less than this, and the next one is not even tried."""
+        self._held = 0
+
+    def charge(self, size: int) -> int:
+        """The credit that a value of *size* bytes of ours takes; 0 if there is not enough of it now."""
+        due = min(size, max(1, self._send_window // 2))
+        self.needs = due
+        if due > self.send_credit:
+            return 0
+        self.send_credit -= due
+        return due
+
+    def receive_value(self, size: int) -> int:
+        """The credit that a value of *size* bytes of the peer takes; -1 if it had not enough."""
+        return self.receive_data(min(size, max(1, self._receive_window // 2)))
+
+    def receive_data(self, size: int) -> int:
+        """The credit that *size* bytes of data of the peer take, all of them; -1 if it had not enough."""
+        if size > self.receive_credit:
+            return -1
+        self.receive_credit -= size
+        return size
+
+    def consume(self, size: int) -> int:
+        """*size* bytes of credit are no longer held.  Returns what to give back now: 0 until it is worth a frame."""
+        self._held += size
+        if self._held * 2 < self._receive_window:
+            return 0
+        amount = self._held
+        self._held = 0
+        self.receive_credit += amount
+        return amount

@@ -1,0 +1,77 @@
+"""The one place where frames meet the codec: values of one connection to bytes and back.
+
+Knows what HELLO agreed on: the profile, and whether both sides keep tables of shapes and keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final
+
+from rat.codec import Decoder, Encoder, decode, encode, encode_segments
+from rat.codec.frame import Flag
+from rat.config import FrameLimits
+from rat.events import Buffer
+from rat.frames.events import Profile
+
+__all__ = ["Values"]
+
+_SHARED: Final = int(Flag.SHARED)
+_LARGE: Final = 32 * 1024
+"""Bytes objects from here on are not copied into a message but written from where they are."""
+_LOOK_AT: Final = 8
+"""So many items of a list are looked at for large bytes."""
+_BLOBS: Final = (bytes, bytearray, memoryview)
+
+
+class Values:
+    """The codec of one connection.
+
+    Messages that use the tables have to be decoded in the order in which they were encoded, every one of them.
+    """
+
+    __slots__ = ("_decode_owned", "_decode_plain", "_decoder", "_encoder", "_limits", "_profile", "encode", "flags")
+
+    def __init__(self, limits: FrameLimits, profile: Profile, *, has_tables: bool) -> None:
+        self._limits = limits
+        self._profile = profile
+        self._decode_plain: Callable[[bytes | memoryview], Any] = partial(
+            decode, profile=profile, max_depth=limits.depth, max_items=limits.items
+        )
+        self._decode_owned: Callable[[bytes | memoryview], Any] = partial(
+            decode, profile=profile, zero_copy=True, max_depth=limits.depth, max_items=limits.items
+        )
+        self._encoder = Encoder() if has_tables else None
+        self._decoder = Decoder(max_depth=limits.depth, max_items=limits.items) if has_tables else None
+        self.encode = self._encoder.encode if self._encoder is not None else self.encode_alone
+        """A value as one message.  Raises CodecError, and has changed nothing then."""
+        self.flags = _SHARED if has_tables else 0
+        """Of every frame that holds what ``encode`` gave."""
+
+    def encode_alone(self, value: Any) -> bytes:
+        """A value as a message that leans on no other."""
+        return encode(value, profile=self._profile)
+
+    @staticmethod
+    def is_large(value: Any) -> bool:
+        """Whether *value* is, or is a list that holds, bytes that are not worth a copy."""
+        kind = type(value)
+        if kind is list:
+            return any(type(item) in _BLOBS and len(item) >= _LARGE for item in value[:_LOOK_AT])
+        return kind in _BLOBS and len(value) >= _LARGE
+
+    def segments(self, value: Any) -> Sequence[Buffer]:
+        """A value as a message in pieces that leans on no other; large bytes are pieces where they lie."""
+        return encode_segments(value, threshold=_LARGE, profile=self._profile)
+
+    def forget(self) -> None:
+        """A message that ``encode`` gave is not sent: the tables begin anew with the next one."""
+        if self._encoder is not None:
+            self._encoder.reset()
+
+    def decode(self, message: bytes | memoryview, flags: int, *, is_owned: bool) -> Any:
+        """The value of a message.  *is_owned*: large bytes may be views of it.  Raises CodecError."""
+        if flags & _SHARED and self._decoder is not None:
+            return self._decoder.decode(message)
+        return (self._decode_owned if is_owned else self._decode_plain)(message)
