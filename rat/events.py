@@ -6,8 +6,9 @@ Knows no socket, no clock and no parser.
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Iterable, Sequence
-from typing import Any, BinaryIO, Final, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal, Protocol, TypeAlias
 
 __all__ = [
     "CLOSED",
@@ -70,6 +71,11 @@ Wire: TypeAlias = list[Buffer | FileRegion]
 """What ``send`` gives: bytes in order, and regions of files that the shell moves."""
 
 
+_FIELD_LINE = re.compile(rb"([^:]++):[ \t]*+([^\r]*+)\r\n")
+_LATE: Final = frozenset({"authority", "field_section", "method", "path", "query", "target"})
+_USUAL: Final = {"expects_continue": False, "http_version": "1.1", "trailers": ()}
+
+
 class RequestReceived:
     """The head of a request and, when it lies complete in the buffer, its content.
 
@@ -86,10 +92,13 @@ class RequestReceived:
     expects_continue  the client waits for 100 (Continue) before it sends the content
     content           all of the content if the request was complete, else None: ContentReceived and EndOfMessage follow
     trailers          the trailer fields of complete chunked content
+
+    ``of_match`` makes one whose text is cut out of the match of a regular expression when it is first asked for.
     """
 
     __slots__ = (
         "_fields",
+        "_match",
         "authority",
         "content",
         "content_length",
@@ -134,18 +143,40 @@ class RequestReceived:
         self.expects_continue = expects_continue
         self.content = content
         self.trailers = trailers
-        self._fields: list[tuple[bytes, bytes]] | None = None
+
+    # Set when first asked for.
+    _fields: list[tuple[bytes, bytes]]
+    _match: re.Match[bytes]
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            # Only for what is not set: the fast lane sets five slots and leaves the rest to those who ask, because
+            # most handlers ask for little (bench/micro_http1.py).
+            if name in _LATE:
+                match = self._match
+                if name == "target":
+                    value = match["path"] if match["query"] is None else b"%b?%b" % match.group("path", "query")
+                elif name == "method":
+                    value = match["method"].decode("ascii")
+                else:
+                    value = match[name] or b""
+            elif name in _USUAL:
+                value = _USUAL[name]
+            else:
+                raise AttributeError(f"RequestReceived has no {name}")
+            setattr(self, name, value)
+            return value
 
     @property
     def fields(self) -> list[tuple[bytes, bytes]]:
         """Field lines in wire order, names in lower case, values without the white space around them."""
-        if self._fields is None:
-            self._fields = []
-            for line in self.field_section.split(b"\r\n"):
-                if line:
-                    name, _, value = line.partition(b":")
-                    self._fields.append((name.lower(), value.strip(b" \t")))
-        return self._fields
+        try:
+            return self._fields
+        except AttributeError:
+            found = _FIELD_LINE.findall(self.field_section)
+            self._fields = [(name.lower(), value.rstrip(b" \t")) for name, value in found]
+            return self._fields
 
     def field(self, name: bytes) -> bytes | None:
         """The first value of the field *name* (given in lower case), or None."""

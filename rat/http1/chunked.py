@@ -1,4 +1,4 @@
-"""One strict decoder of chunked content and its trailers, and the writer of chunks.
+"""One strict decoder of chunked content and its trailers.
 
 Serves the fast lane and the h11 way alike: h11 itself drops extensions unseen, without a bound, and takes a bare LF.
 Knows no connection.  RFC 9112, section 7.1.
@@ -10,20 +10,17 @@ import re
 from enum import Enum
 
 from rat.config import Limits
-from rat.errors import LocalProtocolError, RemoteProtocolError
-from rat.events import Buffer, FieldLines, FileRegion, Wire
-from rat.http1.screen import FIELD_VALUE, TOKEN, judge_fields
+from rat.errors import RemoteProtocolError
+from rat.http1.screen import TOKEN, judge_fields
 
-__all__ = ["ChunkState", "ChunkedDecoder", "chunk", "last_chunk"]
+__all__ = ["TRAILER_FORBIDDEN", "ChunkState", "ChunkedDecoder"]
 
 _QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"'
 _CHUNK_LINE = re.compile(
     rb"([0-9A-Fa-f]+)(?:[ \t]*+;[ \t]*+%s(?:[ \t]*+=[ \t]*+(?:%s|%s))?)*+\r\n" % (TOKEN, TOKEN, _QUOTED)
 )
-_TRAILER_FORBIDDEN = frozenset({b"content-length", b"host", b"transfer-encoding"})
-_TRAILER = re.compile(rb"%s" % TOKEN), re.compile(FIELD_VALUE)
-JOIN_BELOW = 64 * 1024
-"""Content shorter than this is copied behind its head: one write beats two (bench/micro_http1.py)."""
+TRAILER_FORBIDDEN = frozenset({b"content-length", b"host", b"transfer-encoding"})
+"""Fields that frame or route a message come before its content or not at all (RFC 9110, section 6.5.1)."""
 
 
 class ChunkState(Enum):
@@ -51,8 +48,13 @@ class ChunkedDecoder:
         self.received = 0
         self.trailers: list[tuple[bytes, bytes]] = []
 
+    @property
+    def is_done(self) -> bool:
+        """The content and its trailers are whole."""
+        return self.state is ChunkState.DONE
+
     def wanted(self) -> int:
-        """Bytes that are certainly missing."""
+        """Bytes that would complete what is being read; 0 when that is not known."""
         if self.state is ChunkState.DATA:
             return self._remaining + 2
         return 0
@@ -74,6 +76,10 @@ class ChunkedDecoder:
                     self.state = ChunkState.DATA_END
                     self._remaining = 2
             elif self.state is ChunkState.DATA_END:
+                if self._remaining == 2 and data.startswith(b"\r\n", at):
+                    at += 2
+                    self.state = ChunkState.SIZE
+                    continue
                 byte = data[at]
                 if byte != (0x0D if self._remaining == 2 else 0x0A):
                     raise RemoteProtocolError(f"byte {byte:#04x} behind the data of a chunk, where CRLF was due")
@@ -144,8 +150,7 @@ class ChunkedDecoder:
             raise self._trailers_too_long()
         self.trailers = judge_fields(section, limits.trailer_section, limits.trailers)
         for name, _ in self.trailers:
-            if name in _TRAILER_FORBIDDEN:
-                # RFC 9110, section 6.5.1.
+            if name in TRAILER_FORBIDDEN:
                 raise RemoteProtocolError(f"field {name.decode()} in the trailer section")
         self.state = ChunkState.DONE
 
@@ -159,28 +164,3 @@ class ChunkedDecoder:
 
     def _line_too_long(self) -> RemoteProtocolError:
         return RemoteProtocolError(f"chunk line of more than {self._limits.chunk_line} bytes")
-
-
-def chunk(data: Buffer | FileRegion) -> Wire:
-    """*data* as one chunk; nothing for no data, which would end the content."""
-    size = len(data) if not isinstance(data, memoryview) else data.nbytes
-    if not size:
-        return []
-    head = b"%x\r\n" % size
-    if size < JOIN_BELOW and not isinstance(data, FileRegion):
-        return [b"".join((head, data, b"\r\n"))]
-    return [head, data, b"\r\n"]
-
-
-def last_chunk(trailers: FieldLines) -> bytes:
-    """The end of chunked content.  Raises LocalProtocolError for a malformed trailer field."""
-    if not trailers:
-        return b"0\r\n\r\n"
-    name_form, value_form = _TRAILER
-    parts = [b"0\r\n"]
-    for name, value in trailers:
-        if not name_form.fullmatch(name) or not value_form.fullmatch(value) or name.lower() in _TRAILER_FORBIDDEN:
-            raise LocalProtocolError(f"trailer field {name[:64]!r} cannot be sent")
-        parts += (name, b": ", value, b"\r\n")
-    parts.append(b"\r\n")
-    return b"".join(parts)

@@ -6,8 +6,8 @@ fast lane or through screen and h11, content through neither: it is counted here
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from enum import Enum
 from typing import Any, Final, TypeAlias
 
 from rat.config import Limits
@@ -30,84 +30,35 @@ from rat.events import (
     Signal,
     Wire,
 )
-from rat.http1 import reference
-from rat.http1.answer import Framing, Plan, check_field, forbids_content, plan_answer
-from rat.http1.chunked import JOIN_BELOW, ChunkedDecoder, ChunkState, chunk, last_chunk
+from rat.http1 import fastlane, reference
+from rat.http1.answer import (
+    JOIN_BELOW,
+    ContentWriter,
+    Framing,
+    Plan,
+    check_field,
+    forbids_content,
+    plan_answer,
+    size_of,
+)
+from rat.http1.chunked import ChunkedDecoder
+from rat.http1.content import LengthDecoder
 from rat.http1.screen import judge_start, screen
+from rat.http1.state import TRANSITIONS, Answer, HttpState, Step
 
-__all__ = ["TRANSITIONS", "HttpEngine", "HttpState", "Step"]
-
-
-class HttpState(Enum):
-    IDLE = "no byte of a next request"
-    HEAD = "part of a head"
-    BODY = "content of the request outstanding, answer owed"
-    ANSWER = "the request is whole, answer owed"
-    DISCARD = "content that nobody reads outstanding, answer owed"
-    DRAIN = "content that nobody reads outstanding, answer complete"
-    FAILED = "the peer broke the rules; one answer may be sent or finished"
-    CLOSED = "over"
-
-    __hash__ = object.__hash__
-
-
-class Step(Enum):
-    HEAD_BEGINS = "a byte of a head came"
-    REQUEST = "a head came, content is outstanding"
-    WHOLE_REQUEST = "a request came with all of its content"
-    CONTENT_END = "the content is whole"
-    CONTENT_UNWANTED = "nobody will read the content"
-    ANSWER_END = "the answer is complete"
-    LAST_ANSWER_END = "the answer is complete, and the connection ends with it"
-    PEER_FAILED = "the peer broke the rules"
-    PEER_CLOSED = "the peer sent all it had to send"
-    BROKEN = "an answer began that cannot be completed"
-
-    __hash__ = object.__hash__
-
-
-_S = HttpState
-TRANSITIONS: Final[dict[tuple[HttpState, Step], HttpState]] = {
-    (_S.IDLE, Step.HEAD_BEGINS): _S.HEAD,
-    (_S.IDLE, Step.REQUEST): _S.BODY,
-    (_S.IDLE, Step.WHOLE_REQUEST): _S.ANSWER,
-    (_S.IDLE, Step.PEER_CLOSED): _S.CLOSED,
-    (_S.IDLE, Step.PEER_FAILED): _S.FAILED,
-    (_S.IDLE, Step.LAST_ANSWER_END): _S.CLOSED,
-    (_S.HEAD, Step.HEAD_BEGINS): _S.HEAD,
-    (_S.HEAD, Step.REQUEST): _S.BODY,
-    (_S.HEAD, Step.WHOLE_REQUEST): _S.ANSWER,
-    (_S.HEAD, Step.PEER_FAILED): _S.FAILED,
-    (_S.HEAD, Step.LAST_ANSWER_END): _S.CLOSED,
-    (_S.BODY, Step.CONTENT_END): _S.ANSWER,
-    (_S.BODY, Step.CONTENT_UNWANTED): _S.DISCARD,
-    (_S.BODY, Step.ANSWER_END): _S.DRAIN,
-    (_S.BODY, Step.LAST_ANSWER_END): _S.CLOSED,
-    (_S.BODY, Step.PEER_FAILED): _S.FAILED,
-    (_S.BODY, Step.BROKEN): _S.CLOSED,
-    (_S.ANSWER, Step.ANSWER_END): _S.IDLE,
-    (_S.ANSWER, Step.LAST_ANSWER_END): _S.CLOSED,
-    (_S.ANSWER, Step.BROKEN): _S.CLOSED,
-    (_S.DISCARD, Step.CONTENT_END): _S.ANSWER,
-    (_S.DISCARD, Step.ANSWER_END): _S.DRAIN,
-    (_S.DISCARD, Step.LAST_ANSWER_END): _S.CLOSED,
-    (_S.DISCARD, Step.BROKEN): _S.CLOSED,
-    (_S.DRAIN, Step.CONTENT_END): _S.IDLE,
-    (_S.DRAIN, Step.PEER_FAILED): _S.CLOSED,
-    (_S.FAILED, Step.LAST_ANSWER_END): _S.CLOSED,
-    (_S.FAILED, Step.BROKEN): _S.CLOSED,
-}
-
-
-class Answer(Enum):
-    """Where the answer of this side stands."""
-
-    NONE = "none is owed"
-    OWED = "owed, not begun"
-    OPEN = "its head was sent"
-
+__all__ = ["HttpEngine", "HttpState"]
 
 HttpEvent: TypeAlias = RequestReceived | ContentReceived | EndOfMessage | Signal
+
+# A global is cheaper than an attribute of a class, on the way that every plain request takes.
+_IDLE: Final = HttpState.IDLE
+_HEAD: Final = HttpState.HEAD
+_ANSWER: Final = HttpState.ANSWER
+_OWED: Final = Answer.OWED
+_NONE: Final = Answer.NONE
+_WHOLE: Final = TRANSITIONS[_IDLE, Step.WHOLE_REQUEST]
+_ANSWERED: Final = TRANSITIONS[_ANSWER, Step.ANSWER_END]
+_new: Final = object.__new__
 
 
 class HttpEngine:
@@ -125,23 +76,23 @@ class HttpEngine:
     __slots__ = (
         "_answer",
         "_at",
+        "_by_lane",
+        "_content",
         "_continue",
         "_data",
         "_date",
-        "_decoder",
         "_empty_line",
         "_eof",
         "_error",
-        "_framing",
-        "_http_version",
+        "_lane",
+        "_lane_size",
         "_limits",
-        "_method",
-        "_owed",
-        "_reference",
-        "_remaining",
+        "_quick",
+        "_request",
         "_scanned",
         "_server",
         "_swallowed",
+        "_writer",
         "content_allowed",
         "must_close",
         "state",
@@ -158,28 +109,29 @@ class HttpEngine:
         self._limits = limits
         self._date = date
         self._server = server_header
-        self._reference = http == "h11"
+        self._lane = fastlane.lane_pattern(limits.fields) if http == "auto" else None
+        self._lane_size = fastlane.lane_size(limits)
         self.state = HttpState.IDLE
         self.must_close = False
         self.content_allowed = True
-        # What came and was not consumed is _data[_at:]; a bytearray when it came in pieces.
+        # What came and was not consumed is _data[_at:]; a bytearray when it came in pieces.  No line ends between _at
+        # and _scanned that _next_head has not seen.
         self._data: bytes | bytearray = b""
         self._at = 0
         self._scanned = 0
         self._empty_line = False
         self._eof = False
         # The request in hand.
-        self._method: str | None = None
-        self._http_version = "1.1"
-        self._remaining = 0
-        self._decoder: ChunkedDecoder | None = None
+        self._request: RequestReceived | None = None
+        self._content: LengthDecoder | ChunkedDecoder | None = None
         self._continue = False
         self._error: RemoteProtocolError | None = None
         self._swallowed = 0
-        # Its answer.
+        # Its answer.  _quick: a complete one may be written from prebuilt parts.
         self._answer = Answer.NONE
-        self._framing = Framing.NONE
-        self._owed = 0
+        self._writer: ContentWriter | None = None
+        self._by_lane = False
+        self._quick = False
 
     # -- what comes
 
@@ -202,10 +154,9 @@ class HttpEngine:
 
     def wanted(self) -> int:
         """How many bytes would complete what is being read; 0 when that is not known."""
-        if self.state not in (HttpState.BODY, HttpState.DISCARD, HttpState.DRAIN):
+        if self._content is None:
             return 0
-        missing = self._decoder.wanted() if self._decoder is not None else self._remaining
-        return max(0, missing - (len(self._data) - self._at))
+        return max(0, self._content.wanted() - (len(self._data) - self._at))
 
     @property
     def needs_continue(self) -> bool:
@@ -215,7 +166,8 @@ class HttpEngine:
     @property
     def content_outstanding(self) -> bool:
         """Content of the last request never came, or bytes came that nobody will read: close lingering."""
-        return self._remaining > 0 or self._decoder is not None or self._at < len(self._data)
+        content = self._content
+        return (content is not None and not content.is_done) or self._at < len(self._data)
 
     @property
     def eof_received(self) -> bool:
@@ -225,6 +177,7 @@ class HttpEngine:
     def close_after_answer(self) -> None:
         """End the connection with the answer in hand, which says so if its head is still to come."""
         self.must_close = True
+        self._quick = False
 
     def discard_content(self) -> None:
         """Nobody will read the rest of the content: swallow it from now on, up to ``limits.linger`` bytes."""
@@ -237,17 +190,23 @@ class HttpEngine:
         Raises RemoteProtocolError, once, with the status that answers it; CLOSED from then on.
         """
         state = self.state
-        if state is HttpState.ANSWER:
+        if state is _ANSWER:
             return PAUSED
+        if state is _IDLE or state is _HEAD:
+            data = self._data
+            at = self._at
+            if at < len(data) and self._lane is not None and type(data) is bytes:
+                match = self._lane(data, at)
+                if match is not None and match.end() - at <= self._lane_size:
+                    return self._take_match(match, data)
+            return self._next_head()
         if state is HttpState.BODY:
             return self._next_content()
         if state is HttpState.DISCARD or state is HttpState.DRAIN:
             signal = self._swallow()
-            if signal is not None:
-                return signal
-        elif state is HttpState.FAILED or state is HttpState.CLOSED:
-            return CLOSED
-        return self._next_head()
+            # The next head comes by the same door.
+            return self.next_event() if signal is None else signal
+        return CLOSED
 
     def _move(self, step: Step) -> None:
         self.state = TRANSITIONS[self.state, step]
@@ -257,14 +216,49 @@ class HttpEngine:
         if self._answer is Answer.NONE:
             # The request in hand is none that could be read: nothing is known of it.
             self._answer = Answer.OWED
-            self._method = None
-            self._http_version = "1.1"
+            self._request = None
+            self._by_lane = False
         self.must_close = True
-        self._continue = False
+        self._quick = self._continue = False
         self._move(Step.PEER_FAILED)
         return error
 
     # -- heads of requests
+
+    def _take_match(self, match: re.Match[bytes], data: bytes) -> RequestReceived:
+        """Start the exchange of a request whose head the fast lane has matched."""
+        request: RequestReceived = _new(RequestReceived)
+        request._match = match
+        request.route_key, length, close = match.group(1, 7, 8)
+        self._request = request
+        self._by_lane = True
+        if close is None:
+            request.keep_alive = True
+            self.must_close = False
+            # The method may be HEAD, whose answer has no content.
+            self._quick = request.route_key[0] != 0x48
+        else:
+            request.keep_alive = False
+            self.must_close = True
+        end = match.end()
+        if length is None:
+            request.content_length = 0
+        else:
+            request.content_length = size = int(length)
+            if size:
+                request.content = None
+                self._begin(request, data, end)
+                return request
+        request.content = b""
+        if end == len(data):
+            self._data = b""
+            self._at = 0
+        else:
+            self._at = end
+        self._empty_line = False
+        self._answer = _OWED
+        self.state = _WHOLE
+        return request
 
     def _next_head(self) -> HttpEvent:
         data = self._data
@@ -299,18 +293,18 @@ class HttpEngine:
             return NEED_DATA
         if not isinstance(data, bytes):
             data = self._data = bytes(data)
+            if self._lane is not None and end - at <= self._lane_size:
+                match = self._lane(data, at)
+                if match is not None:
+                    return self._take_match(match, data)
         raw = data[at:end]
         try:
             head = screen(raw, limits)
             reference.read_request(raw, head)
         except RemoteProtocolError as error:
             raise self._fail(error) from None
-        method = head.method.decode("ascii")
-        self._method = method
-        self._http_version = head.http_version
-        self.must_close = not head.keep_alive
         request = RequestReceived(
-            method,
+            head.method.decode("ascii"),
             head.target,
             head.path,
             head.query,
@@ -321,131 +315,121 @@ class HttpEngine:
             head.content_length,
             head.keep_alive,
             head.expects_continue,
-            None,
+            b"" if head.content_length == 0 else None,
         )
-        self._begin(request, end)
+        self._request = request
+        self._by_lane = False
+        self.must_close = not head.keep_alive
+        self._begin(request, data, end)
         return request
 
-    def _begin(self, request: RequestReceived, end: int) -> None:
+    def _begin(self, request: RequestReceived, data: bytes, end: int) -> None:
         """Start the exchange of *request*, whose head ended at *end*; give it its content if that is there already."""
-        data = self._data
-        assert isinstance(data, bytes)
         self._empty_line = False
         self._answer = Answer.OWED
-        self._framing = Framing.NONE
-        self._decoder = None
-        self._remaining = 0
+        self._swallowed = 0
         length = request.content_length
-        if length == 0:
-            request.content = b""
-        elif length is not None:
-            if len(data) - end >= length:
-                request.content = data[end : end + length]
-                end += length
-            else:
-                self._remaining = length
-        else:
-            self._decoder = decoder = ChunkedDecoder(self._limits)
+        if length is None:
+            decoder = ChunkedDecoder(self._limits)
             pieces: list[bytes] = []
             try:
                 body_end = decoder.decode(data, end, pieces)
             except RemoteProtocolError:
                 body_end = end
-            if decoder.state is ChunkState.DONE:
+            if decoder.is_done:
                 request.content = b"".join(pieces)
                 request.trailers = decoder.trailers
-                self._decoder = None
                 end = body_end
             else:
                 # Not whole, or wrong: that shows when the content is pulled, as if it had come later.
-                self._decoder = ChunkedDecoder(self._limits)
-        self._at = end
-        self._continue = request.expects_continue and request.content is None
-        self._swallowed = 0
-        self._move(Step.REQUEST if request.content is None else Step.WHOLE_REQUEST)
+                self._content = ChunkedDecoder(self._limits)
+        elif length:
+            if len(data) - end >= length:
+                request.content = data[end : end + length]
+                end += length
+            else:
+                self._content = LengthDecoder(length)
+        self._consumed(end)
+        if request.content is None:
+            self._continue = request.expects_continue
+            self._quick = False
+            self._move(Step.REQUEST)
+        else:
+            self._move(Step.WHOLE_REQUEST)
+
+    def _consumed(self, end: int) -> None:
+        """All before *end* was read.  Lets go of the bytes when that is all."""
+        if end >= len(self._data):
+            self._data = b""
+            end = 0
+        self._at = self._scanned = end
 
     # -- content of requests
 
     def _next_content(self) -> HttpEvent:
-        if self._error is not None:
-            error, self._error = self._error, None
-            raise self._fail(error)
+        content = self._content
+        assert content is not None
         try:
-            piece = self._take_content()
+            piece = self._take_content(content)
         except RemoteProtocolError as error:
             raise self._fail(error) from None
-        if piece:
-            self._continue = False
-            return ContentReceived(piece)
         if piece is None:
             return NEED_DATA
-        trailers = self._decoder.trailers if self._decoder is not None else ()
-        self._decoder = None
         self._continue = False
+        if piece:
+            return ContentReceived(piece)
+        self._content = None
         self._move(Step.CONTENT_END)
-        return EndOfMessage(trailers)
+        return EndOfMessage(content.trailers)
 
-    def _take_content(self) -> bytes | None:
-        """What came of the content, without a copy where all that came is content; empty at its end, None for nothing.
+    def _take_content(self, content: LengthDecoder | ChunkedDecoder) -> bytes | None:
+        """What came of *content*, as it came if all of it is content.  Empty at its end, None for nothing.
 
-        Raises RemoteProtocolError; when content stood before the error, it is kept for the next call.
+        Raises RemoteProtocolError, but content that stood before the error comes first.
         """
-        decoder = self._decoder
-        if not self._remaining if decoder is None else decoder.state is ChunkState.DONE:
-            return b""
-        data = self._data
-        at = self._at
-        if at >= len(data):
-            if data:
-                self._data = b""
-                self._at = 0
-            if self._eof:
-                missing = "chunked content" if decoder is not None else f"the last {self._remaining} bytes of content"
-                raise RemoteProtocolError(f"the peer closed before {missing} came")
-            return None
-        if not isinstance(data, bytes):
-            data = self._data = bytes(memoryview(data)[at:])
-            at = self._at = 0
-        if decoder is None:
-            piece = data[at : at + self._remaining]
-            self._at = at + len(piece)
-            self._remaining -= len(piece)
-            if self._at >= len(data):
-                self._data = b""
-                self._at = 0
-            return piece
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
         pieces: list[bytes] = []
-        try:
-            self._at = decoder.decode(data, at, pieces)
-        except RemoteProtocolError as error:
-            if not pieces:
-                raise
-            self._error = error
-        piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        return piece or (b"" if decoder.state is ChunkState.DONE else self._take_content())
+        data = self._data
+        if self._at < len(data) and not content.is_done:
+            if not isinstance(data, bytes):
+                data = self._data = bytes(memoryview(data)[self._at :])
+                self._at = 0
+            try:
+                self._consumed(content.decode(data, self._at, pieces))
+            except RemoteProtocolError as error:
+                if not pieces:
+                    raise
+                self._error = error
+        if pieces:
+            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if content.is_done:
+            return b""
+        if self._eof:
+            missing = content.wanted() or "some"
+            raise RemoteProtocolError(f"the peer closed while {missing} bytes of content were to come")
+        return None
 
     def _swallow(self) -> Signal | None:
         """Throw away content that nobody reads.  None when the next head is due."""
-        owed = self.state is HttpState.DISCARD
+        content = self._content
+        assert content is not None
+        owed = self._answer is not Answer.NONE
+        limit = self._limits.linger
         try:
-            if self._error is not None:
-                raise self._error
-            while piece := self._take_content():
+            while piece := self._take_content(content):
                 self._swallowed += len(piece)
-                if self._error is not None:
-                    raise self._error
-                if self._swallowed > self._limits.linger:
-                    raise RemoteProtocolError(f"content of {self._swallowed} bytes that nobody reads")
+                if self._swallowed > limit:
+                    raise RemoteProtocolError(f"{self._swallowed} bytes of content that nobody reads, limit {limit}")
         except RemoteProtocolError:
             # Nobody asked for this content, so nobody is told what is wrong with it: the connection ends.
             self.must_close = True
-            self._error = None
             self._move(Step.CONTENT_END if owed else Step.PEER_FAILED)
             return PAUSED if owed else CLOSED
         if piece is None:
             return NEED_DATA
-        self._decoder = None
-        self._continue = False
+        self._content = None
         self._move(Step.CONTENT_END)
         return PAUSED if owed else None
 
@@ -459,15 +443,23 @@ class HttpEngine:
         """
         kind = type(event)
         if kind is CompleteResponse:
+            if self._quick and self.state is _ANSWER and self._answer is _OWED:
+                wire = fastlane.lane_writer(self._server).complete(event, self._date())
+                if wire is not None:
+                    self._quick = False
+                    self._answer = _NONE
+                    self.state = _ANSWERED
+                    return [wire]
             return self._send_complete(event)
         if kind is ResponseContent:
             return self._send_content(event.data)
         if kind is ResponseStart:
             plan = self._plan(event.status, event.fields, None)
-            self._owed = plan.length
-            self._framing = plan.framing
+            head = self._head(plan)
+            self._begun(plan)
             self._answer = Answer.OPEN
-            return [self._head(plan)]
+            self._writer = ContentWriter(plan)
+            return [head]
         if kind is ResponseEnd:
             return self._send_end(event.trailers)
         if kind is InformationalResponse:
@@ -476,49 +468,38 @@ class HttpEngine:
 
     def _send_complete(self, event: CompleteResponse) -> Wire:
         content = event.content
-        plan = self._plan(event.status, event.fields, content.nbytes if type(content) is memoryview else len(content))
+        plan = self._plan(event.status, event.fields, size_of(content))
         head = self._head(plan)
-        wire: Wire
-        if plan.framing is not Framing.LENGTH or not plan.length:
-            wire = [head]
-        elif plan.length < JOIN_BELOW:
-            wire = [b"".join((head, content))]
-        else:
-            wire = [head, content]
+        self._begun(plan)
         self._end_answer()
-        return wire
+        if plan.framing is not Framing.LENGTH or not plan.length:
+            return [head]
+        return [b"".join((head, content))] if plan.length < JOIN_BELOW else [head, content]
 
     def _send_content(self, data: Buffer | FileRegion) -> Wire:
-        if self._answer is not Answer.OPEN:
-            raise LocalProtocolError(f"content while the answer is {self._answer.value}")
-        framing = self._framing
-        size = data.nbytes if type(data) is memoryview else len(data)
-        if not size or framing is Framing.NONE:
-            return []
-        if framing is Framing.CHUNKED:
-            return chunk(data)
-        if framing is Framing.LENGTH:
-            self._owed -= size
-            if self._owed < 0:
-                raise self._broken(f"content is {-self._owed} bytes longer than its Content-Length")
-        return [data]
+        if self._writer is None:
+            raise LocalProtocolError(f"content of an answer that is {self._answer.value}")
+        try:
+            return self._writer.write(data)
+        except LocalProtocolError:
+            self._break()
+            raise
 
     def _send_end(self, trailers: FieldLines) -> Wire:
-        if self._answer is not Answer.OPEN:
-            raise LocalProtocolError(f"end of content while the answer is {self._answer.value}")
-        wire: Wire = []
-        if self._framing is Framing.LENGTH and self._owed:
-            raise self._broken(f"content is {self._owed} bytes shorter than its Content-Length")
-        if self._framing is Framing.CHUNKED:
-            wire.append(last_chunk(trailers))
-        elif trailers and self._framing is Framing.LENGTH:
-            raise self._broken("trailer fields behind content with a Content-Length")
+        if self._writer is None:
+            raise LocalProtocolError(f"end of an answer that is {self._answer.value}")
+        try:
+            wire = self._writer.end(trailers)
+        except LocalProtocolError:
+            self._break()
+            raise
         self._end_answer()
         return wire
 
     def _send_informational(self, event: InformationalResponse) -> Wire:
-        if self._answer is not Answer.OWED or self._method is None:
-            raise LocalProtocolError(f"interim answer {event.status} while the answer is {self._answer.value}")
+        request = self._request
+        if self._answer is not Answer.OWED or request is None:
+            raise LocalProtocolError(f"interim answer {event.status} to an answer that is {self._answer.value}")
         if not 100 <= event.status < 200 or event.status == 101:
             raise LocalProtocolError(f"status {event.status} is not the status of an interim answer, 100 or 102 to 199")
         lines = []
@@ -527,20 +508,20 @@ class HttpEngine:
             lines.append((name, value.strip(b" \t")))
         if event.status == 100:
             self._continue = False
-        if self._http_version == "1.0":
+        if request.http_version == "1.0":
             # RFC 9110, section 15.2: never to a client of HTTP/1.0.
             return []
-        return [reference.write_head(event.status, lines)]
+        return [self._write_head(event.status, lines)]
 
     def _plan(self, status: int, fields: FieldLines, complete: int | None) -> Plan:
-        """Check that an answer may begin, and plan its head."""
+        """Check that an answer may begin, and plan its head.  Changes nothing."""
         closes = self.must_close
+        request = self._request
         if self._answer is Answer.NONE:
-            # A deadline or a stop may be answered before a request is whole: RFC 9110, section 15.5.9.
+            # A deadline or a stop may be answered before a request is whole (RFC 9110, section 15.5.9).
             if self.state not in (HttpState.IDLE, HttpState.HEAD) or complete is None or status < 400:
-                raise LocalProtocolError(f"answer {status} while none is owed")
-            self._method = None
-            self._http_version = "1.1"
+                raise LocalProtocolError(f"answer {status} that is not owed")
+            request = None
             closes = True
         elif self._answer is Answer.OPEN:
             raise LocalProtocolError(f"second answer {status} to one request")
@@ -549,12 +530,15 @@ class HttpEngine:
             closes = True
         elif complete is not None and self._too_much_outstanding():
             closes = True
-        method = self._method
-        plan = plan_answer(status, fields, complete, method=method, http_version=self._http_version, closes=closes)
+        method, http_version = (None, "1.1") if request is None else (request.method, request.http_version)
+        return plan_answer(status, fields, complete, method=method, http_version=http_version, closes=closes)
+
+    def _begun(self, plan: Plan) -> None:
+        """The head of *plan* is on its way."""
         self.must_close = plan.closes
-        self._continue = False
-        self.content_allowed = not forbids_content(method, status)
-        return plan
+        self._quick = self._continue = False
+        request = self._request
+        self.content_allowed = not forbids_content(None if request is None else request.method, plan.status)
 
     def _head(self, plan: Plan) -> bytes:
         lines = plan.lines
@@ -562,20 +546,27 @@ class HttpEngine:
             lines.insert(0, (b"Server", self._server))
         if not plan.has_date:
             lines.insert(0, (b"Date", self._date()))
-        return reference.write_head(plan.status, lines)
+        return self._write_head(plan.status, lines)
+
+    def _write_head(self, status: int, lines: list[tuple[bytes, bytes]]) -> bytes:
+        return fastlane.write_head(status, lines) if self._by_lane else reference.write_head(status, lines)
 
     def _too_much_outstanding(self) -> bool:
-        # Content of a known length only; chunked content is counted while it is swallowed.
-        return self._remaining > self._limits.linger + len(self._data) - self._at
+        """More content of a known length than would be swallowed.  Chunked content is counted when it comes."""
+        content = self._content
+        if not isinstance(content, LengthDecoder):
+            return False
+        return content.remaining > self._limits.linger + len(self._data) - self._at
 
-    def _broken(self, message: str) -> LocalProtocolError:
+    def _break(self) -> None:
         self._answer = Answer.NONE
+        self._writer = None
         self.must_close = True
         self._move(Step.BROKEN)
-        return LocalProtocolError(message)
 
     def _end_answer(self) -> None:
         self._answer = Answer.NONE
+        self._writer = None
         self.content_allowed = True
         if self.state in (HttpState.IDLE, HttpState.HEAD, HttpState.FAILED) or self._too_much_outstanding():
             self.must_close = True

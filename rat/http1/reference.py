@@ -31,13 +31,12 @@ def write_head(status: int, lines: list[tuple[bytes, bytes]]) -> bytes:
     connection = h11.Connection(h11.SERVER)
     reason = REASONS.get(status, b"")
     try:
-        if status < 200:
-            informational = h11.InformationalResponse(status_code=status, headers=lines, reason=reason)
-            return connection.send(informational)
-        if lines and lines[-1][0] == b"Transfer-Encoding":
-            # h11 writes a transfer coding only for a client that spoke HTTP/1.1 first.
+        if status < 200 or (lines and lines[-1][0] == b"Transfer-Encoding"):
+            # h11 writes interim answers, and a transfer coding, only for a client that spoke HTTP/1.1 first.
             connection.receive_data(_PLAIN_REQUEST)
             connection.next_event()
+        if status < 200:
+            return connection.send(h11.InformationalResponse(status_code=status, headers=lines, reason=reason))
         return connection.send(h11.Response(status_code=status, headers=lines, reason=reason))
     except h11.LocalProtocolError as error:
         raise LocalProtocolError(str(error)) from error

@@ -1,0 +1,153 @@
+"""The verified short cut for plain requests and their answers.
+
+One regular expression screens and reads a head at once; what it does not match is no error but goes to screen and h11
+from the first byte.  It must never match what those refuse, nor read it differently: tests/http1/test_fastlane.py holds
+it to that.  No cache holds whole heads: only lines and beginnings of our own answers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Final
+
+from rat.config import Limits
+from rat.events import CompleteResponse
+from rat.http1.answer import JOIN_BELOW, NO_CONTENT, PLANNED_FIELDS, REASONS, check_field
+
+__all__ = ["LaneMatch", "LaneWriter", "lane_pattern", "lane_size", "lane_writer", "write_head"]
+
+LaneMatch = Callable[[bytes, int], re.Match[bytes] | None]
+
+_TCHAR = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
+# The letters c, e, h and t begin the names that have a say in framing, and have their own branches: a name that
+# begins otherwise needs no look-ahead (bench/micro_http1.py: 1.7 us without the partition, 0.6 with it).
+_OTHER = rb"[!#$%&'*+\-.^_`|~0-9ABDFGI-SU-Zabdfgi-su-z]"
+_VALUE = rb"[\t\x20-\x7e\x80-\xff]*+\r\n"
+_REST = _TCHAR + rb"*+:" + _VALUE
+_OWS = rb"[ \t]*+"
+
+# Groups 6 and 7 are authority and length: a second one of either does not match.
+_HEAD = (
+    # CONNECT is refused elsewhere.  The target is in origin-form, without a fragment.
+    rb"(?P<route_key>(?!CONNECT )(?P<method>[A-Z]++) (?P<path>/[!-\"$->@-~]*+))(?:\?(?P<query>[!-\"$-~]*+))?+"
+    rb" HTTP/1\.1\r\n(?P<field_section>(?:"
+    + (_OTHER + _REST)
+    # Host, once, a name or an IPv4 address with a port up to 65535; anything rarer is not for us.
+    + (rb"|[Hh](?:ost:" + _OWS + rb"(?(6)(?!))(?P<authority>[A-Za-z0-9.\-_~]++")
+    + (rb"(?::(?:[1-5]?[0-9]{1,4}|6[0-4][0-9]{3}))?+)" + _OWS + rb"\r\n|(?![Oo][Ss][Tt]:)" + _REST + rb")")
+    + (rb"|[Cc](?:ookie:" + _VALUE)
+    + (rb"|ontent-[Ll]ength:" + _OWS + rb"(?(7)(?!))(?P<length>[0-9]{1,19}+)" + _OWS + rb"\r\n")
+    + (rb"|onnection:" + _OWS + rb"(?:[Kk]eep-[Aa]live|(?P<close>[Cc]lose))" + _OWS + rb"\r\n")
+    + rb"|(?![Oo][Nn](?:[Tt][Ee][Nn][Tt]-[Ll][Ee][Nn][Gg][Tt][Hh]|[Nn][Ee][Cc][Tt][Ii][Oo][Nn]):)"
+    + (_REST + rb")")
+    + (rb"|[Ee](?![Xx][Pp][Ee][Cc][Tt]:)" + _REST)
+    + (rb"|[Tt](?![Rr][Aa][Nn][Ss][Ff][Ee][Rr]-[Ee][Nn][Cc][Oo][Dd][Ii][Nn][Gg]:)" + _REST)
+    + rb"){1,FIELDS}+)(?(authority)|(?!))\r\n"
+)
+
+
+@lru_cache(maxsize=8)
+def lane_pattern(fields: int) -> LaneMatch:
+    """The matcher of heads with at most *fields* fields, called with bytes and where a head begins in them.
+
+    Its groups have the names of the attributes of RequestReceived, but for ``length`` and ``close``.
+    """
+    return re.compile(_HEAD.replace(b"FIELDS", b"%d" % fields) if fields else rb"(?!)").match
+
+
+def lane_size(limits: Limits) -> int:
+    """A head up to this size keeps every bound on bytes, whatever it looks like."""
+    return min(limits.request_line, limits.head, limits.field_line)
+
+
+def write_head(status: int, lines: list[tuple[bytes, bytes]]) -> bytes:
+    """A planned head, as h11 writes it."""
+    parts = [b"HTTP/1.1 %d %b\r\n" % (status, REASONS.get(status, b""))]
+    for name, value in lines:
+        parts += (name, b": ", value, b"\r\n")
+    parts.append(b"\r\n")
+    return b"".join(parts)
+
+
+_LENGTHS: Final = [b"Content-Length: %d\r\n\r\n" % length for length in range(1024)]
+_KEPT_LINES = 256
+_KEPT_SIZE = 128
+
+
+class LaneWriter:
+    """Writes complete answers from prebuilt parts; one for all connections with the same Server field."""
+
+    __slots__ = ("_date", "_lines", "_server", "_starts")
+
+    def __init__(self, server: bytes | None) -> None:
+        self._server = b"" if server is None else b"Server: %b\r\n" % server
+        self._date: bytes | None = None
+        self._starts: dict[int, bytes] = {}
+        self._lines: dict[tuple[bytes, bytes], bytes] = {}
+
+    def complete(self, event: CompleteResponse, date: bytes) -> bytes | None:
+        """The bytes of *event* on a connection that stays open, for a method that wants content; None if unusual.
+
+        *date* may be a new object each second, and is compared by identity.  Raises LocalProtocolError for a field that
+        cannot be sent.
+        """
+        if date is not self._date:
+            self._date = date
+            self._starts.clear()
+        start = self._starts.get(event.status)
+        if start is None:
+            start = self._start(event.status, date)
+            if start is None:
+                return None
+        content = event.content
+        if type(content) is not bytes:
+            return None
+        size = len(content)
+        if size < 1024:
+            end = _LENGTHS[size]
+        elif size < JOIN_BELOW:
+            end = b"Content-Length: %d\r\n\r\n" % size
+        else:
+            return None
+        fields = event.fields
+        lines = self._lines
+        if len(fields) == 1:
+            line = lines.get(fields[0]) or self._line(fields[0])
+            return None if line is None else b"".join((start, line, end, content))
+        parts = [start]
+        for field in fields:
+            line = lines.get(field) or self._line(field)
+            if line is None:
+                return None
+            parts.append(line)
+        parts += (end, content)
+        return b"".join(parts)
+
+    def _start(self, status: int, date: bytes) -> bytes | None:
+        """Status line, Date and Server; None where content is not allowed or the status is not a known final one."""
+        if status < 200 or status in NO_CONTENT or status not in REASONS:
+            return None
+        start = b"HTTP/1.1 %d %b\r\nDate: %b\r\n%b" % (status, REASONS[status], date, self._server)
+        self._starts[status] = start
+        return start
+
+    def _line(self, field: tuple[bytes, bytes]) -> bytes | None:
+        """The line of one field; None for a field that has a say in the rest of the head."""
+        name, value = field
+        if name.lower() in PLANNED_FIELDS:
+            return None
+        check_field(name, value)
+        line = b"%b: %b\r\n" % (name, value.strip(b" \t"))
+        if len(line) <= _KEPT_SIZE:
+            if len(self._lines) >= _KEPT_LINES:
+                self._lines.clear()
+            self._lines[field] = line
+        return line
+
+
+@lru_cache(maxsize=8)
+def lane_writer(server: bytes | None) -> LaneWriter:
+    """The writer that all connections with this Server field share."""
+    return LaneWriter(server)
