@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 from rat.codec.scalar_reader import Buffer, Malformed, ScalarReader
-from rat.codec.values import INDEX_STEP, MAX_KEYS, MAX_SHAPE_KEYS, MAX_SHAPES, Profile, Tag
+from rat.codec.values import ADDS_TO_TABLES, INDEX_STEP, MAX_KEYS, MAX_SHAPE_KEYS, MAX_SHAPES, Profile, Tag
 from rat.errors import CodecError
 
 __all__ = ["Malformed", "ReadTables", "Reader"]
@@ -28,6 +28,10 @@ class ReadTables:
     def __init__(self) -> None:
         self.keys: list[str] = []
         self.shapes: list[tuple[str, ...]] = []
+
+    def size(self) -> int:
+        """How many keys and shapes there are."""
+        return len(self.keys) + len(self.shapes)
 
 
 class Reader(ScalarReader):
@@ -227,21 +231,23 @@ class Reader(ScalarReader):
         count = self._count()
         size = int.from_bytes(self._take(4), "little")
         start = self.pos
-        index_size = 0 if size == _ENDLESS else 4 * (max(count - 1, 0) // INDEX_STEP)
+        blocks = 0 if size == _ENDLESS else -(-count // INDEX_STEP)
         body = count if size == _ENDLESS else max(size, count)
-        if body + index_size > self.end - start:
-            raise Malformed(f"list of {size} bytes with an index of {index_size}, {self.end - start} bytes left")
+        if body + 4 * blocks > self.end - start:
+            raise Malformed(f"list of {size} bytes with {blocks} entries of index, {self.end - start} bytes left")
         self._spend(count)
         items: list[Any] = []
-        offsets = []
-        for index in range(count):
-            if index and index % INDEX_STEP == 0:
-                offsets.append(self.pos - start)
+        index: list[int] = []
+        known = self.tables.size()
+        for done in range(1, count + 1):
             items.append(self.read(depth + 1))
+            if done % INDEX_STEP == 0 or done == count:
+                before, known = known, self.tables.size()
+                index.append(self.pos - start | (ADDS_TO_TABLES if known != before else 0))
         if size != _ENDLESS:
             if self.pos - start != size:
                 raise Malformed(f"list of {self.pos - start} bytes that claims {size}")
-            if self._take(index_size) != struct.pack(f"<{len(offsets)}I", *offsets):
+            if self._take(4 * blocks) != struct.pack(f"<{blocks}I", *index):
                 raise Malformed("list with an index that does not fit it")
         return items
 

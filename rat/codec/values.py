@@ -42,6 +42,11 @@ MAX_SHAPE_KEYS: Final = 128
 MAX_SHORT_KEY: Final = 62
 """Longest key, in bytes of UTF-8, that enters the key table."""
 INDEX_STEP: Final = 16
+"""Items of a block of an indexed list."""
+INDEXED_SIZE: Final = (1 << 31) - 1
+"""Size in bytes from which a list has no index."""
+ADDS_TO_TABLES: Final = 1 << 31
+"""The bit of an index entry whose block appends to the tables."""
 PACK_FROM: Final = 4
 """Fewest items of a packed list."""
 VIEW_FROM: Final = 32768

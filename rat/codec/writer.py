@@ -16,9 +16,11 @@ from typing import Any, Final, TypeAlias
 from rat.codec import scalars
 from rat.codec.scalar_writer import Refusal, ScalarWriter, utf8, varint
 from rat.codec.values import (
+    ADDS_TO_TABLES,
     I64_MAX,
     I64_MIN,
     INDEX_STEP,
+    INDEXED_SIZE,
     MAX_KEYS,
     MAX_SHAPE_KEYS,
     MAX_SHAPES,
@@ -36,7 +38,6 @@ __all__ = ["Default", "Refusal", "Tables", "Writer"]
 Default: TypeAlias = Callable[[Any], Any]
 
 _INTS: Final = ((Tag.I8_LIST, "b"), (Tag.I8_LIST + 1, "h"), (Tag.I8_LIST + 2, "i"), (Tag.I64_LIST, "q"))
-_U32_MAX: Final = 0xFFFFFFFF
 
 
 class Tables:
@@ -47,6 +48,10 @@ class Tables:
     def __init__(self) -> None:
         self.keys: dict[str, int] = {}
         self.shapes: dict[tuple[str, ...], int] = {}
+
+    def size(self) -> int:
+        """How many keys and shapes there are."""
+        return len(self.keys) + len(self.shapes)
 
     def cut(self, keys: int, shapes: int) -> None:
         """Forget what came after the first *keys* and *shapes*."""
@@ -189,24 +194,27 @@ class Writer(ScalarWriter):
         place = len(self.out)
         self.out += bytes(4)
         start = len(self.out) + self.external
-        offsets: list[int] = []
-        index = 0
+        index: list[int] = []
+        known = self.tables.size()
+        done = 0
         try:
-            for index, item in enumerate(islice(value, count)):
-                if index and index % INDEX_STEP == 0:
-                    offsets.append(len(self.out) + self.external - start)
+            for item in islice(value, count):
                 self.write(item, depth)
+                done += 1
+                if done % INDEX_STEP == 0 or done == count:
+                    before, known = known, self.tables.size()
+                    index.append(len(self.out) + self.external - start | (ADDS_TO_TABLES if known != before else 0))
         except Refusal as refusal:
-            refusal.steps.append(f"[{index}]")
+            refusal.steps.append(f"[{done}]")
             raise
-        if len(value) != count or index + 1 != count:
+        if len(value) != count or done != count:
             raise Refusal(f"list of {count} items that has {len(value)} after encoding")
         size = len(self.out) + self.external - start
-        if size >= _U32_MAX:
+        if size >= INDEXED_SIZE:
             self.out[place : place + 4] = b"\xff\xff\xff\xff"
         else:
             self.out[place : place + 4] = size.to_bytes(4, "little")
-            self.out += struct.pack(f"<{len(offsets)}I", *offsets)
+            self.out += struct.pack(f"<{len(index)}I", *index)
 
     def _write_full_dict(self, value: dict[Any, Any], depth: int) -> None:
         self._open(depth, "dict")

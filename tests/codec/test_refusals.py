@@ -286,11 +286,14 @@ REFUSED_BYTES = {
     "str lengths beyond the input": ("250401020304", 0),
     "strs beyond the input": ("2502020161", 0),
     "strs beyond ASCII": ("250102c3a9", 0),
-    "indexed list: too many items": ("260302000000" + "0000", 0),
-    "indexed list: wrong length": ("260203000000" + "000000", 0),
-    "indexed list: body beyond the input": ("260203000000" + "0000", 0),
+    "indexed list: too many items": ("260302000000" + "0000" + "02000000", 0),
+    "indexed list: wrong length": ("260203000000" + "000000" + "02000000", 0),
+    "indexed list: length beyond the input": ("260207000000" + "0000" + "02000000", 0),
     "indexed list: no index": ("2611" + "11000000" + "00" * 17, 0),
-    "indexed list: wrong index": ("2611" + "11000000" + "00" * 17 + "0f000000", 0),
+    "indexed list: index cut": ("2611" + "11000000" + "00" * 17 + "10000000110000", 0),
+    "indexed list: wrong index": ("2611" + "11000000" + "00" * 17 + "0f00000011000000", 0),
+    "indexed list: wrong bit": ("2602" + "02000000" + "0000" + "02000080", 0),
+    "indexed list: missing bit": ("2601" + "04000000" + "e1c16180" + "04000000", 0),
     "indexed list without length, too many items": ("2603ffffffff0000", 0),
     "open list without its end": ("2c8182", 3),
     "open dict without its end": ("2d4161", 3),
@@ -335,6 +338,16 @@ def test_refused_bytes(codec: ModuleType, wire: str, offset: int) -> None:
             refuse()
         assert refusal.value.offset == offset, str(refusal.value)
         assert refusal.value.path is None
+
+
+def test_short_indexed_lists_are_read(codec: ModuleType) -> None:
+    for wire, value in {
+        "260000000000": [],
+        "2602020000000000" + "02000000": [None, None],
+        "2601" + "04000000" + "e1c16180" + "04000080": [{"a": 0}],
+        "2602ffffffff0000": [None, None],
+    }.items():
+        assert same(codec.decode(bytes.fromhex(wire)), value)
 
 
 @pytest.mark.parametrize("tag", range(8, 256))
