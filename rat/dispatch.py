@@ -43,10 +43,11 @@ def is_async_callable(handler: Handler) -> bool:
     return inspect.iscoroutinefunction(_unwrap(handler))
 
 
-def call_style(handler: Handler, names: Sequence[str]) -> Callable[[Request], Any]:
+def call_style(handler: Handler, names: Sequence[str], *, complete: bool = True) -> Callable[[Request], Any]:
     """How *handler* is called for a request: with it, and with the path parameters *names* by name.
 
-    A handler may leave out ``request``.  Raises TypeError when its parameters do not fit.
+    A handler may leave out ``request``.  Raises TypeError when its parameters do not fit; not *complete*: the prefixes
+    that it will be mounted under may still bring some.
     """
     label = getattr(handler, "__qualname__", repr(handler))
     try:
@@ -67,7 +68,7 @@ def call_style(handler: Handler, names: Sequence[str]) -> Callable[[Request], An
     by_position = star or (positional != [] and positional[0] == first)
     by_name = not by_position and "request" in parameters and "request" not in names
     given = {*names, "request" if by_name else positional[0] if by_position and positional else ""}
-    for p in parameters.values():
+    for p in parameters.values() if complete else ():
         if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) and p.name not in given:
             raise TypeError(f"handler {label} needs a parameter {p.name!r}, which is not in its path")
     if by_position:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rat.stream.body import BodyReader
     from rat.uploads import Part
 
-__all__ = ["Address", "Connection", "Request"]
+__all__ = ["Address", "Connection", "Request", "unsupported"]
 
 
 class Address(NamedTuple):
@@ -272,7 +272,24 @@ class Request:
             return load_data_value(self.content)
         if kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json")):
             return load_json(self.content)
-        raise _unsupported(kind, f"application/json or {DATA_VALUE}")
+        raise unsupported(kind, f"application/json or {DATA_VALUE}")
+
+    def content_form(self) -> Form:
+        """``form`` for plain ``def`` handlers."""
+        from rat.forms import read_form
+
+        try:
+            return self._form
+        except AttributeError:
+            reading = read_form(self, inline=True)
+            try:
+                # All the content is here, so nothing in it waits.
+                reading.send(None)
+            except StopIteration as done:
+                self._form = done.value
+                return self._form
+            reading.close()
+            raise RuntimeError("the content has not been read, await request.form()") from None
 
     async def form(self) -> Form:
         """The fields of a form, urlencoded or multipart; files are spooled to disk.
@@ -314,6 +331,7 @@ async def _once(content: bytes) -> AsyncIterator[bytes]:
         yield content
 
 
-def _unsupported(kind: str, expected: str) -> HTTPError:
+def unsupported(kind: str, expected: str) -> HTTPError:
+    """415 for content of type *kind*, which may be empty."""
     came = f"content type {kind[:80]!r}" if kind else "content without a type"
     return HTTPError(415, f"{came}, expected {expected}")

@@ -114,7 +114,7 @@ class Router:
         self._check_open()
         if not callable(handler):
             raise TypeError(f"handler of {path!r} is {type(handler).__name__}, expected a function")
-        call_style(handler, PathPattern(path or "/").names)
+        call_style(handler, PathPattern(path or "/").names, complete=False)
         known_as = name or str(getattr(handler, "__name__", type(handler).__name__))
         self._entries.append(Route(path, methods, handler, known_as, **options))
 
