@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rat.messages import Address, Request
     from rat.responses import JSONResponse, RedirectResponse, Response
     from rat.router import Router
+    from rat.server import RatServer
     from rat.stream.sse import ServerSentEvent
 
 _EXPORTS = {
@@ -33,6 +34,7 @@ _EXPORTS = {
     "QueryParams": "rat.fields",
     "Rat": "rat.app",
     "RatError": "rat.errors",
+    "RatServer": "rat.server",
     "RedirectResponse": "rat.responses",
     "Request": "rat.messages",
     "Response": "rat.responses",
@@ -58,6 +60,7 @@ __all__ = [
     "QueryParams",
     "Rat",
     "RatError",
+    "RatServer",
     "RedirectResponse",
     "Request",
     "Response",

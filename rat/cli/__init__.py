@@ -1,1 +1,45 @@
-"""The command line."""
+"""The command line: ``rat serve``, ``rat routes``, ``rat check`` and the tools beside them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+from rat import __version__
+
+__all__ = ["main"]
+
+COMMANDS = ("serve", "routes", "check", "bench", "call", "inspect")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Exits with 2 on a usage error, as argparse does; errors name the command."""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of every command, made from the modules of this package."""
+    parser = _Parser(prog="rat", description="A streaming server straight on asyncio.Protocol.")
+    parser.add_argument("--version", action="version", version=f"rat {__version__}")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    for name in COMMANDS:
+        try:
+            module = import_module(f"rat.cli.{name}")
+        except ModuleNotFoundError as error:
+            if error.name != f"rat.cli.{name}":
+                raise
+            continue
+        module.add_parser(subparsers)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the return value is the exit code."""
+    options = build_parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = options.run
+    return run(options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

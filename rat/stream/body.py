@@ -95,6 +95,11 @@ class BodyReader:
         return self._full
 
     @property
+    def is_waiting(self) -> bool:
+        """A reader waits for the next piece."""
+        return self._waiter is not None
+
+    @property
     def queued(self) -> int:
         """Bytes fed and not yet read."""
         return self._size

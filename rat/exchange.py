@@ -1,0 +1,485 @@
+"""Drives one request at a time of one connection: from its head to the end of its answer.
+
+Cancellation, deadlines, departures and errors of handlers are settled here and nowhere else.  Knows the engine's verbs
+and the flow, and nothing of how bytes are parsed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+import sys
+from collections.abc import AsyncIterable, Coroutine
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from rat.errors import ClientDisconnected, ContentTooLarge, RemoteProtocolError
+from rat.events import (
+    NEED_DATA,
+    CompleteResponse,
+    ContentReceived,
+    EndOfMessage,
+    FileRegion,
+    InformationalResponse,
+    RequestReceived,
+    ResponseContent,
+    ResponseEnd,
+    ResponseStart,
+    Wire,
+)
+from rat.eventstream import EventStream
+from rat.messages import Request
+from rat.responses import Deferred, Response
+from rat.sendfile import FileShrank, send_region
+from rat.stream.body import BodyReader, BodyState
+
+if TYPE_CHECKING:
+    from rat.flow import Flow
+    from rat.http1.engine import HttpEngine
+    from rat.routing import Endpoint
+    from rat.service import Service
+
+__all__ = ["Cause", "Exchange", "Stage"]
+
+log = logging.getLogger("rat.server")
+access = logging.getLogger("rat.access")
+
+_YIELD_AFTER = 512 * 1024
+"""Bytes after which a producer that never waits gives way to other connections."""
+
+
+class Stage(enum.Enum):
+    """How far the exchange has come."""
+
+    IDLE = "no request"
+    HANDLING = "the handler works, no byte of the answer is out"
+    SENDING = "the head of the answer is out"
+
+
+class Cause(enum.Enum):
+    """Why this side cancelled the handler."""
+
+    DEPARTED = "the connection is gone"
+    HALF_CLOSED = "the client closed its side, and the answer has no end of its own"
+    DEADLINE = "the handler had its time"
+    DRAINING = "the server stops"
+    ABORTED = "the connection is being cut from this side"
+
+
+TRANSITIONS = {
+    # stage            sees              becomes
+    (Stage.IDLE, "request"): Stage.HANDLING,
+    (Stage.HANDLING, "complete answer"): Stage.IDLE,
+    (Stage.HANDLING, "head of answer"): Stage.SENDING,
+    (Stage.HANDLING, "departure"): Stage.IDLE,
+    (Stage.SENDING, "end of answer"): Stage.IDLE,
+    (Stage.SENDING, "departure"): Stage.IDLE,
+    (Stage.SENDING, "error"): Stage.IDLE,
+}
+
+
+class Owner(Protocol):
+    """The connection, as its exchange sees it."""
+
+    def exchange_done(self) -> None:
+        """The answer is complete; the next request may begin."""
+
+    def abort(self) -> None:
+        """Cut the connection."""
+
+    @property
+    def is_lost(self) -> bool: ...
+
+    @property
+    def peer_done(self) -> bool:
+        """The client has closed its side."""
+
+
+if sys.version_info >= (3, 12):
+
+    def spawn(service: Service, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A task that takes its first step now, in a context that no other request has touched."""
+        return asyncio.Task(coroutine, loop=service.loop, eager_start=True, context=service.context.copy())
+
+    EAGER = True
+else:
+
+    def spawn(service: Service, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A task that takes its first step in the loop's next turn, in a context that no other request has touched."""
+        return service.loop.create_task(coroutine, context=service.context.copy())
+
+    EAGER = False
+
+
+class Exchange:
+    """The request in flight on one connection; the object is used again for the next one.
+
+    Handlers run in a task of their own, or inline when they are plain functions.  A handler is cancelled when the
+    client has left, when its time is over, or when the server stops; the answer that it had begun is then ended if it
+    has no end of its own, and cut otherwise.
+    """
+
+    __slots__ = (
+        "_owner",
+        "body",
+        "body_waited",
+        "cause",
+        "deadline",
+        "engine",
+        "flow",
+        "head",
+        "response",
+        "service",
+        "stage",
+        "started",
+        "status",
+        "task",
+    )
+
+    def __init__(self, owner: Owner, service: Service, engine: HttpEngine, flow: Flow) -> None:
+        self._owner = owner
+        self.service = service
+        self.engine = engine
+        self.flow = flow
+        self.stage = Stage.IDLE
+        self.head: RequestReceived | None = None
+        self.body: BodyReader | None = None
+        self.body_waited = 0.0
+        """Seconds that a reader of the content has waited for the peer, as counted by the sweeps."""
+        self.task: asyncio.Task[None] | None = None
+        self.cause: Cause | None = None
+        self.response: Response | None = None
+        self.deadline: float | None = None
+        self.started = 0.0
+        self.status = 0
+
+    @property
+    def is_disconnected(self) -> bool:
+        """The client is known to have left."""
+        return self._owner.is_lost
+
+    # -- the request
+
+    def start(self, head: RequestReceived) -> None:
+        """Begin to answer *head*.  A plain handler has been answered when this returns."""
+        service = self.service
+        app = service.app
+        service.counters.requests += 1
+        self.stage = Stage.HANDLING
+        self.head = head
+        self.cause = None
+        endpoint, params = app.match(head)
+        if service.access_log:
+            self.started = service.loop.time()
+        content = head.content
+        limit = endpoint.max_body
+        if content is None:
+            if limit is not None and head.content_length is not None and head.content_length > limit:
+                self._answer(app.error_response(413, ContentTooLarge(limit, head.content_length).detail, head=head))
+                return
+            limits = service.config.limits
+            body = BodyReader(
+                limit=limit,
+                high_water=limits.body_high_water,
+                low_water=limits.body_high_water // 4,
+                on_wanted=self.pump,
+            )
+            self.body = body
+            self.body_waited = 0.0
+            if not self.engine.needs_continue:
+                self.pump()
+        else:
+            body = None
+            if limit is not None and len(content) > limit:
+                self._answer(app.error_response(413, ContentTooLarge(limit, len(content)).detail, head=head))
+                return
+        request = Request(app, head, cast(Any, self._owner), self, body, params)
+        timeout = endpoint.timeout
+        self.deadline = None if timeout is None else service.clock.now + timeout
+        if endpoint.is_async or body is not None:
+            self.flow.holding = not EAGER
+            task = spawn(service, self._run(endpoint, request))
+            if not task.done():
+                self.task = task
+        else:
+            response = service.context.copy().run(cast(Any, endpoint.respond), request)
+            if isinstance(response.body, bytes) and type(response) is not Deferred:
+                self._answer(response)
+            else:
+                self.flow.holding = not EAGER
+                task = spawn(service, self._send_later(response, request))
+                if not task.done():
+                    self.task = task
+
+    def pump(self) -> None:
+        """Move content from the engine to its reader, until the reader is full or the engine wants bytes."""
+        body = self.body
+        if body is None:
+            return
+        engine = self.engine
+        if engine.needs_continue:
+            self.flow.write(cast(Any, engine.send(InformationalResponse(100))))
+            self.flow.flush()
+        try:
+            while not body.is_full:
+                event = engine.next_event()
+                if type(event) is ContentReceived:
+                    body.feed(event.data)
+                    if body.state is BodyState.FAILED:
+                        # Past its limit: the rest is neither read nor waited for.
+                        self.body = None
+                        self.engine.close_after_answer()
+                        break
+                elif type(event) is EndOfMessage:
+                    self.body = None
+                    body.feed_eof(event.trailers)
+                    self.flow.resume("body")
+                    return
+                elif event is NEED_DATA:
+                    self.flow.resume("body")
+                    return
+                else:
+                    self.body = None
+                    body.fail(ClientDisconnected("the client closed the connection inside the content"))
+                    return
+        except RemoteProtocolError as error:
+            self.service.counters.protocol_errors += 1
+            self.body = None
+            body.fail(error)
+            return
+        self.flow.pause("body")
+
+    # -- the handler
+
+    async def _run(self, endpoint: Endpoint, request: Request) -> None:
+        self.flow.holding = False
+        try:
+            if endpoint.is_async:
+                response = await cast(Any, endpoint.respond)(request)
+            else:
+                try:
+                    await request.read()
+                except (ContentTooLarge, RemoteProtocolError) as error:
+                    response = self._refusal(error)
+                else:
+                    response = cast(Any, endpoint.respond)(request)
+            if isinstance(response.body, bytes) and type(response) is not Deferred:
+                self._answer(response)
+                self._owner.exchange_done()
+            else:
+                await self._send(response, request)
+        except asyncio.CancelledError:
+            if not await self._cancelled():
+                raise
+        except Exception as error:
+            self._failed(error)
+
+    async def _send_later(self, response: Response, request: Request) -> None:
+        self.flow.holding = False
+        try:
+            await self._send(response, request)
+        except asyncio.CancelledError:
+            if not await self._cancelled():
+                raise
+        except Exception as error:
+            self._failed(error)
+
+    async def _cancelled(self) -> bool:
+        """Settle a cancellation; False when it was not ours."""
+        cause = self.cause
+        if cause is None:
+            self._close_response()
+            self._reset()
+            self._owner.abort()
+            return False
+        task = asyncio.current_task()
+        if task is not None:
+            task.uncancel()
+        if cause is Cause.DEADLINE and self.stage is Stage.HANDLING and not self._owner.is_lost:
+            self.service.counters.request_timeouts += 1
+            self._answer(self.service.app.error_response(503, "the handler did not answer in time", head=self.head))
+            self._owner.exchange_done()
+            return True
+        self._close_response()
+        self._reset()
+        if cause is not Cause.DEPARTED:
+            self._owner.abort()
+        return True
+
+    def _refusal(self, error: ContentTooLarge | RemoteProtocolError) -> Response:
+        detail = error.detail if isinstance(error, ContentTooLarge) else str(error)
+        return self.service.app.error_response(error.status or 400, detail, head=self.head)
+
+    def _failed(self, error: Exception) -> None:
+        """The answer cannot be completed.  What the client has must not look whole, so the connection is cut."""
+        head = self.head
+        begun = self.stage is Stage.SENDING
+        self._close_response()
+        self._reset()
+        if not isinstance(error, ClientDisconnected):
+            self.service.counters.handler_errors += 1
+            what = f"{head.method} {head.target.decode('latin-1')}" if head is not None else "a request"
+            state = "after its head was sent" if begun else "before its head was sent"
+            if isinstance(error, FileShrank):
+                log.error("answer to %s cut %s: %s", what, state, error)
+            else:
+                log.error("answer to %s failed %s; the connection is cut", what, state, exc_info=error)
+        self._owner.abort()
+
+    # -- the answer
+
+    def _answer(self, response: Response) -> None:
+        """Send a complete answer; the caller flushes."""
+        for part in self.engine.send(
+            CompleteResponse(response.status, response.field_lines(), cast(bytes, response.body))
+        ):
+            self.flow.hold(cast(bytes, part))
+        self.status = response.status
+        self.response = response
+        self._finish()
+
+    async def _send(self, response: Response, request: Request) -> None:
+        if type(response) is Deferred:
+            response = await response.prepare(request)
+        self.response = response
+        body = response.body
+        if isinstance(body, bytes):
+            self._answer(response)
+            self._owner.exchange_done()
+            return
+        engine, flow = self.engine, self.flow
+        self.status = response.status
+        flow.write(cast(Any, engine.send(ResponseStart(response.status, response.field_lines()))))
+        self.stage = Stage.SENDING
+        self.deadline = None
+        if isinstance(body, list):
+            if engine.content_allowed:
+                await self._send_regions(body)
+        elif isinstance(body, bytearray | memoryview):
+            flow.write(cast(Any, engine.send(ResponseContent(body))))
+        else:
+            await self._send_pieces(response, body)
+        trailers = response.trailers
+        flow.write(cast(Any, engine.send(ResponseEnd(trailers() if callable(trailers) else trailers or ()))))
+        self._finish()
+        self._owner.exchange_done()
+
+    async def _send_regions(self, parts: Wire) -> None:
+        for part in parts:
+            for out in self.engine.send(ResponseContent(part)):
+                if isinstance(out, FileRegion):
+                    await send_region(self.flow, out)
+                else:
+                    self.flow.write((out,))
+                    if self.flow.write_paused:
+                        await self.flow.drain()
+
+    async def _send_pieces(self, response: Response, body: AsyncIterable[bytes]) -> None:
+        engine, flow = self.engine, self.flow
+        iterator = body.__aiter__()
+        goodbye: bytes | None = None
+        try:
+            if not engine.content_allowed:
+                return
+            if response.is_open_ended and self._owner.peer_done:
+                self.cause = Cause.HALF_CLOSED
+                raise asyncio.CancelledError
+            since_yield = 0
+            async for piece in iterator:
+                flow.write(cast(Any, engine.send(ResponseContent(piece))))
+                if flow.write_paused:
+                    await flow.drain()
+                    since_yield = 0
+                else:
+                    since_yield += len(piece) + 1024
+                    if since_yield > _YIELD_AFTER:
+                        since_yield = 0
+                        await asyncio.sleep(0)
+                if flow.lost:
+                    raise ClientDisconnected("the client left while the answer was being sent")
+        except asyncio.CancelledError:
+            if self.cause not in (Cause.DRAINING, Cause.HALF_CLOSED) or not isinstance(response, EventStream):
+                # An answer that is broken off must not look whole.
+                raise
+            task = asyncio.current_task()
+            if task is not None:
+                task.uncancel()
+            goodbye = response.goodbye() if self.cause is Cause.DRAINING else None
+            self.cause = None
+        finally:
+            close = getattr(iterator, "aclose", None)
+            if close is not None:
+                await close()
+        if goodbye:
+            flow.write(cast(Any, engine.send(ResponseContent(goodbye))))
+
+    def _finish(self) -> None:
+        """The answer is whole: count it, log it, let go of everything."""
+        status = self.status
+        counters = self.service.counters
+        if status >= 500:
+            counters.responses_5xx += 1
+        elif status >= 400:
+            counters.responses_4xx += 1
+        if self.service.access_log and self.head is not None:
+            access.info(
+                '%s "%s %s" %d %.1fms',
+                getattr(self._owner, "client", None) or "-",
+                self.head.method,
+                self.head.target.decode("latin-1"),
+                status,
+                (self.service.loop.time() - self.started) * 1e3,
+            )
+        self._close_response()
+        self._reset()
+
+    def _close_response(self) -> None:
+        response, self.response = self.response, None
+        if response is not None:
+            response.close()
+        body, self.body = self.body, None
+        if body is not None:
+            body.fail(ClientDisconnected("the answer was complete before the content was read"))
+            self.flow.resume("body")
+
+    def _reset(self) -> None:
+        self.stage = Stage.IDLE
+        self.head = None
+        self.task = None
+        self.deadline = None
+
+    # -- from outside
+
+    def cancel(self, cause: Cause) -> None:
+        """Cancel the handler for *cause*; the first cause counts."""
+        task = self.task
+        if self.stage is Stage.IDLE or self.cause is not None:
+            return
+        self.cause = cause
+        if task is not None and not task.done():
+            task.cancel()
+
+    def depart(self) -> None:
+        """The connection is gone."""
+        if self.stage is Stage.IDLE:
+            return
+        self.service.counters.disconnects += 1
+        body, self.body = self.body, None
+        if body is not None:
+            body.fail(ClientDisconnected("the client left inside the content"))
+        if self.task is None:
+            self._close_response()
+            self._reset()
+        else:
+            self.cause = None
+            self.cancel(Cause.DEPARTED)
+
+    @property
+    def is_open_ended(self) -> bool:
+        """An answer whose end is not known is being sent."""
+        return self.stage is Stage.SENDING and self.response is not None and self.response.is_open_ended
+
+    @property
+    def is_event_stream(self) -> bool:
+        """Events are being sent: a stream that can be ended at any time."""
+        return self.stage is Stage.SENDING and isinstance(self.response, EventStream)

@@ -1,0 +1,361 @@
+"""The shell around the HTTP/1.1 engine: a transport's callbacks on one side, the engine's verbs on the other.
+
+Owns what belongs to the connection as a whole: when to read, when to close and how, and the deadlines between requests.
+What belongs to one request is the exchange's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+from typing import TYPE_CHECKING, Any, cast
+
+from rat.clock import TICK
+from rat.errors import RemoteProtocolError
+from rat.events import CLOSED, NEED_DATA, PAUSED, CompleteResponse, RequestReceived
+from rat.exchange import Cause, Exchange, Stage
+from rat.flow import Flow
+from rat.http1.engine import HttpEngine, HttpState
+
+if TYPE_CHECKING:
+    from rat.service import Service
+
+__all__ = ["HttpProtocol", "Link"]
+
+log = logging.getLogger("rat.server")
+
+
+class Link(enum.Enum):
+    """What this side still does with the connection."""
+
+    OPEN = "requests are read and answered"
+    LINGERING = "the last answer is out; what still comes is thrown away so that the answer can be read"
+    CLOSING = "what is unsent is being sent"
+    LOST = "the transport is gone"
+
+
+TRANSITIONS = {
+    # link             sees                    becomes
+    (Link.OPEN, "last answer"): Link.CLOSING,
+    (Link.OPEN, "answer before the content was read"): Link.LINGERING,
+    (Link.OPEN, "protocol error"): Link.LINGERING,
+    (Link.OPEN, "deadline"): Link.CLOSING,
+    (Link.LINGERING, "end of stream"): Link.CLOSING,
+    (Link.LINGERING, "deadline"): Link.CLOSING,
+    (Link.OPEN, "connection lost"): Link.LOST,
+    (Link.LINGERING, "connection lost"): Link.LOST,
+    (Link.CLOSING, "connection lost"): Link.LOST,
+}
+
+
+class HttpProtocol(asyncio.Protocol):
+    """One HTTP/1.1 connection."""
+
+    __slots__ = (
+        "_advancing",
+        "_head_since",
+        "_linger_left",
+        "_linger_until",
+        "_progress",
+        "_progress_since",
+        "client",
+        "engine",
+        "exchange",
+        "flow",
+        "link",
+        "peer_done",
+        "scheme",
+        "server",
+        "service",
+        "touched",
+        "transport",
+    )
+
+    transport: asyncio.Transport
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        config = service.config
+        limits = config.limits
+        header = config.server_header
+        self.engine = HttpEngine(
+            limits,
+            date=service.clock.date,
+            server_header=header.encode("ascii") if header is not None else None,
+            http=config.http,
+        )
+        self.flow = Flow(service.loop, high_water=limits.write_high_water, low_water=limits.write_low_water)
+        self.exchange = Exchange(self, service, self.engine, self.flow)
+        self.link = Link.OPEN
+        self.client: Any = None
+        self.server: Any = None
+        self.scheme = "http"
+        self.peer_done = False
+        self.touched = service.clock.now
+        self._head_since: float | None = self.touched
+        self._linger_until = 0.0
+        self._linger_left = 0
+        self._advancing = False
+        self._progress = 0
+        self._progress_since = self.touched
+
+    # -- the transport calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has connected."""
+        self.transport = cast(asyncio.Transport, transport)
+        self.flow.connection_made(self.transport)
+        self.client = transport.get_extra_info("peername") or None
+        self.server = transport.get_extra_info("sockname") or None
+        if transport.get_extra_info("sslcontext") is not None:
+            self.scheme = "https"
+        service = self.service
+        service.add(self)
+        if service.draining:
+            self.close()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the client."""
+        self.touched = self.service.clock.now
+        if self.link is not Link.OPEN:
+            self._discard(len(data))
+            return
+        self.engine.receive_data(data)
+        exchange = self.exchange
+        if exchange.stage is Stage.IDLE:
+            self.advance()
+        elif exchange.body is not None:
+            if not exchange.body.is_full:
+                exchange.pump()
+        else:
+            self.flow.pause("pipeline")
+
+    def eof_received(self) -> bool:
+        """The client has closed its side; it may still read."""
+        self.peer_done = True
+        if self.link is not Link.OPEN:
+            if self.link is Link.LINGERING:
+                self._close_transport()
+            return True
+        self.engine.receive_eof()
+        exchange = self.exchange
+        if exchange.stage is Stage.IDLE:
+            self.advance()
+        elif exchange.body is not None:
+            exchange.pump()
+        if exchange.is_open_ended:
+            exchange.cancel(Cause.HALF_CLOSED)
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The transport is gone."""
+        self.link = Link.LOST
+        self.flow.connection_lost()
+        self.exchange.depart()
+        self.service.remove(self)
+
+    def pause_writing(self) -> None:
+        """The transport is full."""
+        self.flow.write_paused = True
+
+    def resume_writing(self) -> None:
+        """The transport takes bytes again."""
+        self.flow.resume_writing()
+
+    # -- one request after the other
+
+    def advance(self) -> None:
+        """Take events of the engine until it has none that can be acted on."""
+        if self._advancing:
+            return
+        self._advancing = True
+        engine, exchange, flow = self.engine, self.exchange, self.flow
+        try:
+            while exchange.stage is Stage.IDLE and self.link is Link.OPEN:
+                event = engine.next_event()
+                if event is NEED_DATA:
+                    if engine.state is not HttpState.HEAD:
+                        self._head_since = None
+                    elif self._head_since is None:
+                        self._head_since = self.touched
+                    if flow.reasons:
+                        flow.resume("pipeline")
+                        flow.resume("body")
+                    break
+                if type(event) is RequestReceived:
+                    self._head_since = None
+                    exchange.start(event)
+                    if exchange.stage is Stage.IDLE and (engine.must_close or self.service.draining):
+                        self.close()
+                elif event is CLOSED:
+                    self.close()
+                elif event is PAUSED:
+                    break
+        except RemoteProtocolError as error:
+            self._refuse(error)
+        finally:
+            self._advancing = False
+        if flow.holding:
+            flow.flush_soon()
+        else:
+            flow.flush()
+
+    def exchange_done(self) -> None:
+        """The answer is complete: close, or go on with what has come meanwhile."""
+        if self.link is not Link.OPEN:
+            return
+        self.touched = self.service.clock.now
+        if self._advancing:
+            return
+        if self.engine.must_close or self.service.draining:
+            self.close()
+        else:
+            self.advance()
+
+    def _refuse(self, error: RemoteProtocolError) -> None:
+        """The client broke the rules between two requests: say so if that can be said, and close."""
+        self.service.counters.protocol_errors += 1
+        if self.service.loop.get_debug() or log.isEnabledFor(logging.DEBUG):
+            log.debug("refused a request from %s: %s", self.client, error)
+        if error.status is not None and not (self.peer_done and error.status == 408):
+            self.answer_error(error.status, str(error))
+        self.close(linger=not self.peer_done)
+
+    def answer_error(self, status: int, detail: str) -> None:
+        """Answer outside any handler."""
+        response = self.service.app.error_response(status, detail)
+        if status >= 500:
+            self.service.counters.responses_5xx += 1
+        else:
+            self.service.counters.responses_4xx += 1
+        self.flow.write(
+            cast(
+                Any,
+                self.engine.send(CompleteResponse(status, response.field_lines(), cast(bytes, response.body))),
+            )
+        )
+
+    # -- the end
+
+    @property
+    def is_idle(self) -> bool:
+        """No request is in flight and no part of one has come."""
+        return self.exchange.stage is Stage.IDLE and self.link is Link.OPEN and self.engine.state is HttpState.IDLE
+
+    @property
+    def is_lost(self) -> bool:
+        """The transport is gone."""
+        return self.link is Link.LOST
+
+    def close(self, *, linger: bool = False) -> None:
+        """Send what is unsent and close; linger first when the client may still be sending (RFC 9112, section 9.6)."""
+        if self.link is not Link.OPEN:
+            return
+        self.flow.flush()
+        limits = self.service.config.limits
+        if (linger or self.engine.content_outstanding) and not self.peer_done and self.transport.can_write_eof():
+            self.link = Link.LINGERING
+            self._linger_until = self.service.clock.now + self.service.config.timeouts.linger
+            self._linger_left = limits.linger
+            for reason in tuple(self.flow.reasons):
+                self.flow.resume(reason)
+            self.transport.write_eof()
+        else:
+            self._close_transport()
+
+    def _discard(self, size: int) -> None:
+        self._linger_left -= size
+        if self._linger_left < 0:
+            self.transport.abort()
+
+    def _close_transport(self) -> None:
+        self.link = Link.CLOSING
+        self.transport.close()
+
+    def abort(self) -> None:
+        """Cut the connection now."""
+        if self.link is Link.LOST:
+            return
+        self.link = Link.CLOSING
+        self.exchange.cancel(Cause.ABORTED)
+        self.transport.abort()
+
+    def drain(self) -> None:
+        """Finish what is in flight, say goodbye on endless answers, then close; the service is draining."""
+        if self.link is not Link.OPEN:
+            return
+        exchange = self.exchange
+        if exchange.stage is Stage.IDLE:
+            self.close()
+            return
+        self.engine.close_after_answer()
+        if exchange.is_event_stream:
+            exchange.cancel(Cause.DRAINING)
+
+    # -- deadlines
+
+    def check(self, now: float) -> None:
+        """Enforce the deadlines that have passed at *now*."""
+        timeouts = self.service.config.timeouts
+        counters = self.service.counters
+        exchange = self.exchange
+        if self.link is Link.LINGERING:
+            if now >= self._linger_until:
+                self._close_transport()
+            return
+        if self.transport.get_write_buffer_size() or exchange.stage is Stage.SENDING:
+            progress = self.flow.progress()
+            if progress != self._progress or not (self.flow.write_paused or self.transport.get_write_buffer_size()):
+                self._progress = progress
+                self._progress_since = now
+            elif now - self._progress_since >= timeouts.write_stall:
+                counters.write_stalls += 1
+                self.abort()
+                return
+        else:
+            self._progress_since = now
+        if self.link is not Link.OPEN:
+            return
+        if exchange.stage is Stage.IDLE:
+            if self._head_since is not None:
+                if now - self._head_since >= timeouts.head:
+                    self._head_late()
+            elif now - self.touched >= timeouts.keep_alive:
+                counters.idle_timeouts += 1
+                self.close()
+        elif exchange.deadline is not None and now >= exchange.deadline:
+            exchange.cancel(Cause.DEADLINE)
+        elif exchange.body is not None and exchange.body.is_waiting:
+            self._check_body(now)
+
+    def _head_late(self) -> None:
+        self.service.counters.head_timeouts += 1
+        if self.engine.state is HttpState.HEAD:
+            seconds = self.service.config.timeouts.head
+            self.answer_error(408, f"the head was not complete after {seconds:g} seconds")
+            self.close(linger=True)
+        else:
+            self.close()
+
+    def _check_body(self, now: float) -> None:
+        """A reader waits for content: is it coming at all, and fast enough?"""
+        exchange = self.exchange
+        body = exchange.body
+        if body is None:
+            return
+        timeouts = self.service.config.timeouts
+        exchange.body_waited += TICK
+        waited = exchange.body_waited
+        silent = now - self.touched
+        if silent >= timeouts.body_stall:
+            error = f"no content came for {silent:.0f} seconds, limit {timeouts.body_stall:g}"
+        elif waited > timeouts.body_rate_grace and body.received < timeouts.body_rate * waited:
+            rate = body.received / waited
+            error = f"content came at {rate:.0f} bytes per second, at least {timeouts.body_rate:g} are due"
+        else:
+            return
+        self.service.counters.body_timeouts += 1
+        exchange.body = None
+        self.engine.close_after_answer()
+        body.fail(RemoteProtocolError(error, status=408))

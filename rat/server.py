@@ -1,0 +1,365 @@
+"""The server: listens, hands connections to their protocol, sweeps their deadlines and stops gracefully.
+
+Never touches signals; ``rat serve`` does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+import sys
+from types import TracebackType
+from typing import Any
+
+from rat.app import Rat
+from rat.clock import TICK, Clock
+from rat.config import ServerConfig
+from rat.errors import BindError
+from rat.protocol import HttpProtocol
+from rat.service import Service
+
+__all__ = ["RatServer"]
+
+log = logging.getLogger("rat.server")
+
+_SPARE_DESCRIPTORS = 64
+_EVICT_ABOVE = 0.8
+
+
+class RatServer:
+    """Serves *app* on one address of one event loop.
+
+    ``async with RatServer(app, port=0) as server:`` starts it, and closes it with the configured grace.  *port* 0 takes
+    a free port, which :attr:`port` tells.  *uds* is the path of a Unix socket, *fd* a descriptor that listens already;
+    either takes the place of *host* and *port*.  *config* takes the place of the application's own.
+
+    Raises BindError at :meth:`start` when the address cannot be bound; what the application's start-up raises passes.
+    """
+
+    def __init__(
+        self,
+        app: Rat,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 8000,
+        uds: str | None = None,
+        fd: int | None = None,
+        config: ServerConfig | None = None,
+        access_log: bool = False,
+        clock: Clock | None = None,
+    ) -> None:
+        self.app = app
+        self.config = config or app.config or ServerConfig()
+        self._host = host
+        self._port = port
+        self._uds = uds
+        self._fd = fd
+        self._access_log = access_log
+        self._clock = clock or Clock()
+        self._listeners: list[socket.socket] = []
+        self._servers: list[asyncio.AbstractServer] = []
+        self._service: Service | None = None
+        self._sweep_handle: asyncio.TimerHandle | None = None
+        self._accepting = False
+        self._resume_task: asyncio.Task[None] | None = None
+        self._closed: asyncio.Event | None = None
+        self._all_gone: asyncio.Event | None = None
+        self._started_app = False
+
+    # -- what it is
+
+    @property
+    def service(self) -> Service:
+        """What the connections share; there after :meth:`start`."""
+        if self._service is None:
+            raise RuntimeError("the server has not been started")
+        return self._service
+
+    @property
+    def sockets(self) -> tuple[socket.socket, ...]:
+        """The listening sockets."""
+        return tuple(self._listeners)
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on; 0 for a Unix socket."""
+        if not self._listeners:
+            raise RuntimeError("the server has not been started")
+        name = self._listeners[0].getsockname()
+        return int(name[1]) if isinstance(name, tuple) else 0
+
+    @property
+    def address(self) -> str:
+        """Where a client finds the server, as a URL or the path of a Unix socket."""
+        listener = self._listeners[0]
+        name = listener.getsockname()
+        if isinstance(name, tuple):
+            host = f"[{name[0]}]" if ":" in name[0] else name[0]
+            return f"http://{host}:{name[1]}"
+        return f"unix:{name}"
+
+    def statistics(self) -> dict[str, Any]:
+        """Counts since the start, and the connections that are open now."""
+        return self.service.statistics()
+
+    # -- start
+
+    async def __aenter__(self) -> RatServer:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def start(self) -> None:
+        """Bind, run the application's start-up, and accept connections."""
+        if self._service is not None:
+            raise RuntimeError("the server has been started already")
+        loop = asyncio.get_running_loop()
+        self.app.prepare(self.config)
+        self._listeners = self._bind()
+        most = min(self.config.connections, max(1, _descriptor_limit() - _SPARE_DESCRIPTORS))
+        try:
+            await self.app.startup()
+            self._started_app = True
+            self._clock.tick()
+            service = Service(self.app, self.config, loop, self._clock, access_log=self._access_log)
+            service.most_connections = most
+            service.on_full = self._full
+            service.on_room = self._room
+            self._service = service
+            self._closed = asyncio.Event()
+            self._all_gone = asyncio.Event()
+            await self._accept()
+        except BaseException:
+            self._close_listeners()
+            if self._started_app:
+                self._started_app = False
+                await self.app.shutdown()
+            raise
+        self._sweep_handle = loop.call_later(TICK, self._tick)
+
+    def _bind(self) -> list[socket.socket]:
+        if self._fd is not None:
+            return [self._adopt(self._fd)]
+        if self._uds is not None:
+            return [self._bind_unix(self._uds)]
+        try:
+            found = socket.getaddrinfo(self._host or None, self._port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        except OSError as error:
+            raise BindError(f"cannot resolve {self._host!r}: {error.strerror or error}") from error
+        listeners: list[socket.socket] = []
+        port = self._port
+        for family, kind, protocol, _, address in dict.fromkeys(found):
+            listener = socket.socket(family, kind, protocol)
+            try:
+                if os.name == "posix":
+                    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                listener.bind((address[0], port, *address[2:]))
+                listener.listen(self.config.backlog)
+                listener.setblocking(False)
+            except OSError as error:
+                listener.close()
+                for other in listeners:
+                    other.close()
+                reason = error.strerror or str(error)
+                raise BindError(f"cannot bind {address[0]} port {port}: {reason}") from error
+            listeners.append(listener)
+            port = port or listener.getsockname()[1]
+        return listeners
+
+    def _bind_unix(self, path: str) -> socket.socket:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            try:
+                listener.bind(path)
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE or not _is_stale(path):
+                    raise
+                os.unlink(path)
+                listener.bind(path)
+            listener.listen(self.config.backlog)
+            listener.setblocking(False)
+        except OSError as error:
+            listener.close()
+            raise BindError(f"cannot bind the Unix socket {path}: {error.strerror or error}") from error
+        return listener
+
+    def _adopt(self, descriptor: int) -> socket.socket:
+        try:
+            listener = socket.socket(fileno=os.dup(descriptor))
+            listener.listen(self.config.backlog)
+            listener.setblocking(False)
+        except OSError as error:
+            raise BindError(f"cannot listen on descriptor {descriptor}: {error.strerror or error}") from error
+        return listener
+
+    def _protocol(self) -> asyncio.Protocol:
+        return HttpProtocol(self.service)
+
+    async def _accept(self) -> None:
+        """Accept on duplicates, so that the listening sockets stay when accepting is paused."""
+        loop = asyncio.get_running_loop()
+        for listener in self._listeners:
+            duplicate = listener.dup()
+            duplicate.setblocking(False)
+            if listener.family == getattr(socket, "AF_UNIX", None):
+                server: asyncio.AbstractServer = await loop.create_unix_server(
+                    self._protocol, sock=duplicate, backlog=self.config.backlog, start_serving=True
+                )
+            else:
+                server = await loop.create_server(
+                    self._protocol, sock=duplicate, backlog=self.config.backlog, start_serving=True
+                )
+            self._servers.append(server)
+        self._accepting = True
+
+    def _stop_accepting(self) -> None:
+        self._accepting = False
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+
+    def _close_listeners(self) -> None:
+        self._stop_accepting()
+        for listener in self._listeners:
+            name = listener.getsockname() if self._uds is not None else None
+            listener.close()
+            if name and os.path.exists(name):
+                os.unlink(name)
+
+    # -- while it runs
+
+    async def serve_forever(self) -> None:
+        """Start if that has not been done, and return when :meth:`close` has ended."""
+        if self._service is None:
+            await self.start()
+        assert self._closed is not None
+        await self._closed.wait()
+
+    def _tick(self) -> None:
+        self._sweep_handle = self.service.loop.call_later(TICK, self._tick)
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Read the clock, enforce every deadline that has passed, and make room when connections run out.
+
+        Runs by itself each ``rat.clock.TICK`` seconds.
+        """
+        service = self.service
+        self._clock.tick()
+        now = self._clock.now
+        connections = service.connections
+        for connection in tuple(connections):
+            connection.check(now)
+        excess = len(connections) - int(service.most_connections * _EVICT_ABOVE)
+        if excess > 0:
+            self._evict(excess)
+
+    def _evict(self, count: int) -> None:
+        """Close the *count* connections that have been idle longest."""
+        idle = sorted((c for c in self.service.connections if c.is_idle), key=lambda c: c.touched)
+        for connection in idle[:count]:
+            self.service.counters.idle_evicted += 1
+            connection.drain()
+
+    def _full(self) -> None:
+        """The last connection that is allowed has been made: leave the others in the kernel's queue."""
+        service = self.service
+        if self._accepting:
+            service.counters.times_full += 1
+            if service.counters.times_full == 1:
+                log.warning("%d connections are open, the most that are allowed", len(service.connections))
+            self._stop_accepting()
+
+    def _room(self) -> None:
+        """A connection has gone: accept again, or, when the server stops, end the wait for the last one."""
+        service = self.service
+        if service.draining:
+            if not service.connections and self._all_gone is not None:
+                self._all_gone.set()
+        elif not self._accepting and self._resume_task is None:
+            self._resume_task = service.loop.create_task(self._resume())
+
+    async def _resume(self) -> None:
+        try:
+            await self._accept()
+        finally:
+            self._resume_task = None
+
+    # -- the end
+
+    async def close(self, grace: float | None = None) -> int:
+        """Stop accepting, let what is in flight end within *grace* seconds, cut the rest.
+
+        Returns how many connections were cut.  *grace* defaults to ``Timeouts.graceful``.
+        """
+        service = self._service
+        if service is None or self._closed is None or self._all_gone is None:
+            return 0
+        if service.draining:
+            await self._closed.wait()
+            return 0
+        service.draining = True
+        self._stop_accepting()
+        if self._resume_task is not None:
+            self._resume_task.cancel()
+        if grace is None:
+            grace = self.config.timeouts.graceful
+        await self.app.drain()
+        for connection in tuple(service.connections):
+            connection.drain()
+        cut = 0
+        try:
+            async with asyncio.timeout(grace):
+                if service.connections:
+                    await self._all_gone.wait()
+        except TimeoutError:
+            cut = len(service.connections)
+            log.warning("%d connections were cut after a grace of %g seconds", cut, grace)
+        finally:
+            if service.connections:
+                self._all_gone.clear()
+                for connection in tuple(service.connections):
+                    connection.abort()
+                await self._all_gone.wait()
+            if self._sweep_handle is not None:
+                self._sweep_handle.cancel()
+            self._close_listeners()
+            try:
+                if self._started_app:
+                    self._started_app = False
+                    await self.app.shutdown()
+            finally:
+                self._closed.set()
+        return cut
+
+
+def _is_stale(path: str) -> bool:
+    """Nobody listens on the Unix socket at *path*."""
+    probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        probe.connect(path)
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
+    finally:
+        probe.close()
+    return False
+
+
+def _descriptor_limit() -> int:
+    if sys.platform == "win32":
+        return 1 << 20
+    import resource
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return soft if soft != resource.RLIM_INFINITY else 1 << 20

@@ -1,0 +1,119 @@
+"""What all connections of one server share: the application, its bounds, the clock and the counts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextvars import copy_context
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from rat.clock import Clock
+from rat.config import ServerConfig
+
+if TYPE_CHECKING:
+    from rat.app import Rat
+
+__all__ = ["Connection", "Counters", "Service"]
+
+
+class Connection(Protocol):
+    """What a server can ask of any of its connections, whatever they speak."""
+
+    touched: float
+
+    @property
+    def is_idle(self) -> bool: ...
+
+    def check(self, now: float) -> None:
+        """Enforce the deadlines that have passed at *now*."""
+
+    def drain(self) -> None:
+        """Finish what is in flight, then close; at once when idle."""
+
+    def abort(self) -> None:
+        """Close now, losing what is unsent."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """Counts since the server started; each cause of a cut connection has its own."""
+
+    connections_accepted: int = 0
+    times_full: int = 0
+    requests: int = 0
+    responses_4xx: int = 0
+    responses_5xx: int = 0
+    handler_errors: int = 0
+    protocol_errors: int = 0
+    head_timeouts: int = 0
+    idle_timeouts: int = 0
+    body_timeouts: int = 0
+    request_timeouts: int = 0
+    write_stalls: int = 0
+    disconnects: int = 0
+    idle_evicted: int = 0
+
+    def as_dict(self) -> dict[str, int]:
+        """All counts by name."""
+        return asdict(self)
+
+
+def _nothing() -> None:
+    return
+
+
+class Service:
+    """Shared by the connections of one server; belongs to one event loop."""
+
+    __slots__ = (
+        "access_log",
+        "app",
+        "clock",
+        "config",
+        "connections",
+        "context",
+        "counters",
+        "draining",
+        "loop",
+        "most_connections",
+        "on_full",
+        "on_room",
+    )
+
+    def __init__(
+        self, app: Rat, config: ServerConfig, loop: asyncio.AbstractEventLoop, clock: Clock, *, access_log: bool = False
+    ) -> None:
+        self.app = app
+        self.config = config
+        self.loop = loop
+        self.clock = clock
+        self.access_log = access_log
+        self.context = copy_context()
+        """What each request's context is copied from."""
+        self.counters = Counters()
+        self.connections: set[Connection] = set()
+        self.draining = False
+        self.most_connections = config.connections
+        self.on_full: Callable[[], None] = _nothing
+        """Called when the last connection that is allowed has been made."""
+        self.on_room: Callable[[], None] = _nothing
+        """Called when a connection has gone while there was no room, and when the last one has gone in draining."""
+
+    def add(self, connection: Connection) -> None:
+        """A connection has been made."""
+        self.connections.add(connection)
+        self.counters.connections_accepted += 1
+        if len(self.connections) >= self.most_connections:
+            self.on_full()
+
+    def remove(self, connection: Connection) -> None:
+        """A connection has gone."""
+        count = len(self.connections)
+        self.connections.discard(connection)
+        if count >= self.most_connections or (self.draining and count <= 1):
+            self.on_room()
+
+    def statistics(self) -> dict[str, Any]:
+        """The counts, and how many connections are open now."""
+        return {"connections_open": len(self.connections), **self.counters.as_dict()}

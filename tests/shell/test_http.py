@@ -1,0 +1,289 @@
+"""The server over real sockets: one request after the other, and what goes wrong between them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+
+import pytest
+
+from rat import Limits, Rat, Request, Response, ServerConfig
+from tests.support.serving import connect, serving, talk
+
+HOST = b"Host: localhost\r\n"
+
+
+def make_app() -> Rat:
+    app = Rat()
+
+    @app.get("/plain")
+    def plain(request: Request) -> str:
+        return "hello"
+
+    @app.get("/async")
+    async def asynchronous(request: Request) -> dict[str, str]:
+        await asyncio.sleep(0)
+        return {"path": request.path}
+
+    @app.get("/users/{id:int}")
+    async def user(request: Request, id: int) -> dict[str, object]:
+        return {"id": id, "q": request.query.getlist("q")}
+
+    @app.post("/echo")
+    async def echo(request: Request) -> bytes:
+        return await request.read()
+
+    @app.post("/plain-echo")
+    def plain_echo(request: Request) -> bytes:
+        return bytes(request.content)
+
+    @app.post("/unread")
+    async def unread(request: Request) -> str:
+        return "not read"
+
+    @app.get("/chunks")
+    async def chunks(request: Request) -> AsyncIterator[bytes]:
+        async def produce() -> AsyncIterator[bytes]:
+            for number in range(3):
+                yield b"chunk %d\n" % number
+
+        return produce()
+
+    @app.get("/sync-chunks")
+    def sync_chunks(request: Request) -> object:
+        return (f"{number}," for number in range(5))
+
+    @app.get("/raises")
+    async def raises(request: Request) -> None:
+        raise ZeroDivisionError("secret detail")
+
+    @app.get("/raises-late")
+    async def raises_late(request: Request) -> AsyncIterator[bytes]:
+        async def produce() -> AsyncIterator[bytes]:
+            yield b"begun"
+            raise ZeroDivisionError("secret detail")
+
+        return produce()
+
+    @app.get("/too-long")
+    async def too_long(request: Request) -> Response:
+        async def produce() -> AsyncIterator[bytes]:
+            yield b"12345"
+            yield b"67890"
+
+        return Response(produce(), headers={"Content-Length": "7"})
+
+    @app.get("/too-short")
+    async def too_short(request: Request) -> Response:
+        async def produce() -> AsyncIterator[bytes]:
+            yield b"12345"
+
+        return Response(produce(), headers={"Content-Length": "7"})
+
+    return app
+
+
+async def test_requests_follow_each_other_on_one_connection() -> None:
+    async with serving(make_app()) as server, connect(server) as client:
+        for target, expected in ((b"/plain", b"hello"), (b"/async", b'{"path":"/async"}'), (b"/plain", b"hello")):
+            await client.send(b"GET " + target + b" HTTP/1.1\r\n" + HOST + b"\r\n")
+            answer = await client.answer()
+            assert (answer.status, answer.content) == (200, expected)
+            assert answer.field("connection") is None
+            assert answer.field("date") is not None
+        assert server.statistics()["requests"] == 3
+
+
+async def test_pipelined_requests_are_answered_in_order() -> None:
+    targets = [b"/plain", b"/async", b"/users/7?q=a&q=b", b"/chunks", b"/sync-chunks", b"/nowhere"] * 20
+    async with serving(make_app()) as server, connect(server) as client:
+        await client.send(b"".join(b"GET " + target + b" HTTP/1.1\r\n" + HOST + b"\r\n" for target in targets))
+        for target in targets:
+            answer = await client.answer()
+            expected = {
+                b"/plain": b"hello",
+                b"/async": b'{"path":"/async"}',
+                b"/users/7?q=a&q=b": b'{"id":7,"q":["a","b"]}',
+                b"/chunks": b"chunk 0\nchunk 1\nchunk 2\n",
+                b"/sync-chunks": b"0,1,2,3,4,",
+            }.get(target)
+            if expected is None:
+                assert answer.status == 404
+            else:
+                assert answer.content == expected
+
+
+@pytest.mark.parametrize("target", [b"/echo", b"/plain-echo"])
+@pytest.mark.parametrize("size", [0, 1, 1000, 300_000])
+async def test_content_comes_back(target: bytes, size: int) -> None:
+    content = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+    async with serving(make_app()) as server, connect(server) as client:
+        for _ in range(2):
+            await client.send(
+                b"POST %s HTTP/1.1\r\n%sContent-Length: %d\r\n\r\n%s" % (target, HOST, len(content), content)
+            )
+            assert (await client.answer()).content == content
+        chunked = b"".join(
+            b"%x\r\n%s\r\n" % (len(content[start : start + 7000]), content[start : start + 7000])
+            for start in range(0, size, 7000)
+        )
+        await client.send(b"POST %s HTTP/1.1\r\n%sTransfer-Encoding: chunked\r\n\r\n" % (target, HOST))
+        await client.send(chunked + b"0\r\n\r\n")
+        assert (await client.answer()).content == content
+
+
+async def test_the_first_read_sends_100_continue() -> None:
+    async with serving(make_app()) as server, connect(server) as client:
+        await client.send(b"POST /echo HTTP/1.1\r\n" + HOST + b"Content-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+        assert await client.head() == (100, [])
+        await client.send(b"12345")
+        assert (await client.answer()).content == b"12345"
+
+
+async def test_a_handler_that_does_not_read_sends_no_100_continue() -> None:
+    async with serving(make_app()) as server, connect(server) as client:
+        await client.send(b"POST /unread HTTP/1.1\r\n" + HOST + b"Content-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+        assert (await client.answer()).content == b"not read"
+
+
+async def test_content_past_the_limit_is_refused_before_100_continue() -> None:
+    config = ServerConfig(limits=Limits(body=10))
+    async with serving(make_app(), config=config) as server, connect(server) as client:
+        await client.send(b"POST /echo HTTP/1.1\r\n" + HOST + b"Content-Length: 11\r\nExpect: 100-continue\r\n\r\n")
+        answer = await client.answer()
+        assert answer.status == 413
+        assert b"11 bytes" in answer.content
+        assert answer.field("connection") == "close"
+
+
+@pytest.mark.parametrize("framing", ["declared", "chunked"])
+@pytest.mark.parametrize(("size", "status"), [(9, 200), (10, 200), (11, 413)])
+async def test_the_limit_of_content_is_met_at_its_edge(framing: str, size: int, status: int) -> None:
+    config = ServerConfig(limits=Limits(body=10))
+    head = b"Content-Length: %d\r\n\r\n" % size if framing == "declared" else b"Transfer-Encoding: chunked\r\n\r\n"
+    content = b"x" * size
+    wire = content if framing == "declared" else b"%x\r\n%s\r\n0\r\n\r\n" % (size, content)
+    async with serving(make_app(), config=config) as server:
+        for cut in (0, 1, len(wire) - 1):
+            async with connect(server) as client:
+                await client.send(b"POST /echo HTTP/1.1\r\n" + HOST + head + wire[:cut])
+                await asyncio.sleep(0)
+                await client.send(wire[cut:])
+                assert (await client.answer()).status == status
+
+
+async def test_head_has_the_fields_and_no_content() -> None:
+    async with serving(make_app()) as server, connect(server) as client:
+        for target in (b"/plain", b"/chunks"):
+            await client.send(b"HEAD " + target + b" HTTP/1.1\r\n" + HOST + b"\r\n")
+            assert (await client.answer("HEAD")).status == 200
+        await client.send(b"GET /plain HTTP/1.1\r\n" + HOST + b"\r\n")
+        assert (await client.answer()).content == b"hello"
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "status", "allow"),
+    [
+        (b"GET", b"/nowhere", 404, None),
+        (b"GET", b"/users/seven", 404, None),
+        (b"DELETE", b"/plain", 405, "GET, HEAD, OPTIONS"),
+        (b"OPTIONS", b"/plain", 204, "GET, HEAD, OPTIONS"),
+        (b"BREW", b"/plain", 405, "GET, HEAD, OPTIONS"),
+    ],
+)
+async def test_what_is_not_there(method: bytes, target: bytes, status: int, allow: str | None) -> None:
+    async with serving(make_app()) as server, connect(server) as client:
+        await client.send(method + b" " + target + b" HTTP/1.1\r\n" + HOST + b"\r\n")
+        answer = await client.answer()
+        assert (answer.status, answer.field("allow")) == (status, allow)
+
+
+@pytest.mark.parametrize(
+    ("wire", "status"),
+    [
+        (b"GET / HTTP/1.1\r\n\r\n", 400),
+        (b"GARBAGE\r\n\r\n", 400),
+        (b"GET / HTTP/9.9\r\n" + HOST + b"\r\n", 505),
+        (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n" + HOST + b"\r\n", 414),
+        (b"GET / HTTP/1.1\r\n" + HOST + b"X: " + b"a" * 40_000 + b"\r\n\r\n", 431),
+        (b"POST /echo HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: gzip, chunked\r\n\r\n", 501),
+        (b"POST /echo HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n", 400),
+    ],
+)
+async def test_a_broken_request_is_answered_and_the_connection_closed(wire: bytes, status: int) -> None:
+    async with serving(make_app()) as server, connect(server) as client:
+        await client.send(wire + b"GET /plain HTTP/1.1\r\n" + HOST + b"\r\n")
+        answer = await client.answer()
+        assert (answer.status, answer.field("connection")) == (status, "close")
+        assert await client.ended() == b""
+
+
+async def test_broken_content_is_answered_with_400() -> None:
+    async with serving(make_app()) as server, connect(server) as client:
+        await client.send(b"POST /echo HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\nnonsense\r\n")
+        answer = await client.answer()
+        assert (answer.status, answer.field("connection")) == (400, "close")
+
+
+async def test_a_half_closed_client_gets_its_answers() -> None:
+    request = b"GET /async HTTP/1.1\r\n" + HOST + b"\r\n"
+    async with serving(make_app()) as server:
+        assert (await talk(server, request * 3)).count(b"HTTP/1.1 200 OK") == 3
+
+
+async def test_connection_close_is_obeyed() -> None:
+    async with serving(make_app()) as server, connect(server) as client:
+        await client.send(b"GET /plain HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n")
+        await client.send(b"GET /plain HTTP/1.1\r\n" + HOST + b"\r\n")
+        answer = await client.answer()
+        assert (answer.content, answer.field("connection")) == (b"hello", "close")
+        assert await client.ended() == b""
+        assert server.statistics()["requests"] == 1
+
+
+async def test_http_1_0_ends_with_the_connection() -> None:
+    async with serving(make_app()) as server:
+        answer = await talk(server, b"GET /chunks HTTP/1.0\r\n\r\n")
+        assert answer.endswith(b"\r\n\r\nchunk 0\nchunk 1\nchunk 2\n")
+        assert b"chunked" not in answer.lower().split(b"\r\n\r\n")[0]
+
+
+async def test_an_error_before_the_head_is_a_500_with_an_id(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving(make_app()) as server, connect(server) as client:
+        await client.send(b"GET /raises HTTP/1.1\r\n" + HOST + b"Accept: application/json\r\n\r\n")
+        answer = await client.answer()
+        assert answer.status == 500
+        assert b"secret" not in answer.content
+        problem = json.loads(answer.content)
+        assert any("secret detail" in record.exc_text for record in caplog.records if record.exc_text) or any(
+            record.exc_info and "secret detail" in str(record.exc_info[1]) for record in caplog.records
+        )
+        assert any(str(value) in caplog.text for key, value in problem.items() if "id" in key or key == "instance")
+        await client.send(b"GET /plain HTTP/1.1\r\n" + HOST + b"\r\n")
+        assert (await client.answer()).content == b"hello"
+
+
+@pytest.mark.parametrize("target", [b"/raises-late", b"/too-long", b"/too-short"])
+async def test_an_error_after_the_head_cuts_the_connection(target: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL, "rat")
+    async with serving(make_app()) as server, connect(server) as client:
+        await client.send(b"GET " + target + b" HTTP/1.1\r\n" + HOST + b"\r\n")
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await client.answer()
+        assert server.statistics()["handler_errors"] == 1
+
+
+async def test_unread_content_is_passed_over_or_the_connection_closed() -> None:
+    async with serving(make_app()) as server:
+        async with connect(server) as client:
+            await client.send(b"POST /unread HTTP/1.1\r\n" + HOST + b"Content-Length: 5000\r\n\r\n")
+            assert (await client.answer()).content == b"not read"
+            await client.send(b"x" * 5000 + b"GET /plain HTTP/1.1\r\n" + HOST + b"\r\n")
+            assert (await client.answer()).content == b"hello"
+        async with connect(server) as client:
+            await client.send(b"POST /unread HTTP/1.1\r\n" + HOST + b"Content-Length: 5000000\r\n\r\n")
+            answer = await client.answer()
+            assert (answer.content, answer.field("connection")) == (b"not read", "close")
+            await client.ended()
