@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from rat.errors import ClientDisconnected, CodecError, ContentTooLarge, HTTPError, RatError
     from rat.eventstream import EventStream
     from rat.fields import Headers, MutableHeaders, QueryParams
+    from rat.forms import Form
     from rat.messages import Address, Request
     from rat.responses import JSONResponse, RedirectResponse, Response
     from rat.router import Router
     from rat.server import RatServer
     from rat.stream.sse import ServerSentEvent
+    from rat.uploads import UploadFile
 
 _EXPORTS = {
     "Address": "rat.messages",
@@ -26,6 +28,7 @@ _EXPORTS = {
     "CodecError": "rat.errors",
     "ContentTooLarge": "rat.errors",
     "EventStream": "rat.eventstream",
+    "Form": "rat.forms",
     "HTTPError": "rat.errors",
     "Headers": "rat.fields",
     "JSONResponse": "rat.responses",
@@ -43,6 +46,7 @@ _EXPORTS = {
     "ServerSentEvent": "rat.stream.sse",
     "StreamLimits": "rat.config",
     "Timeouts": "rat.config",
+    "UploadFile": "rat.uploads",
 }
 
 __version__ = "0.1.0"
@@ -52,6 +56,7 @@ __all__ = [
     "CodecError",
     "ContentTooLarge",
     "EventStream",
+    "Form",
     "HTTPError",
     "Headers",
     "JSONResponse",
@@ -69,6 +74,7 @@ __all__ = [
     "ServerSentEvent",
     "StreamLimits",
     "Timeouts",
+    "UploadFile",
 ]
 
 

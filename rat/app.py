@@ -144,6 +144,10 @@ class Rat(Router):
                 except Exception as error:
                     log.exception("a shutdown hook failed")
                     failure = failure or error
+        for application in self._applications():
+            if application._hub is not None:
+                hub, application._hub = application._hub, None
+                await hub.close()
         try:
             await self._leave(None)
         except Exception as error:

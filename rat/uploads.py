@@ -127,10 +127,10 @@ class Part:
         return self
 
     async def __anext__(self) -> bytes:
-        if self._ended:
-            raise StopAsyncIteration
         if self._source.current is not self:
             raise RuntimeError(f"part {self.name!r} was left for the next one, it cannot be read any more")
+        if self._ended:
+            raise StopAsyncIteration
         data = await self._source.next_event()
         if data is None:
             self._ended = True

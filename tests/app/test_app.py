@@ -397,7 +397,8 @@ async def test_a_generator_without_pieces_is_an_empty_answer() -> None:
 
     @app.get("/")
     async def handler(request: Request) -> AsyncIterator[str]:
-        for piece in ():
+        nothing: tuple[str, ...] = ()
+        for piece in nothing:
             yield piece
 
     response = await answer(app)
