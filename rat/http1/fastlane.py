@@ -28,7 +28,8 @@ _VALUE = rb"[\t\x20-\x7e\x80-\xff]*+\r\n"
 _REST = _TCHAR + rb"*+:" + _VALUE
 _OWS = rb"[ \t]*+"
 
-# Groups 6 and 7 are authority and length: a second one of either does not match.
+# Groups 6 and 7 are authority and length: a second one of either does not match.  A branch that fails after it has
+# captured must fail the whole head, as every branch here does: re does not restore groups inside possessive repeats.
 _HEAD = (
     # CONNECT is refused elsewhere.  The target is in origin-form, without a fragment.
     rb"(?P<route_key>(?!CONNECT )(?P<method>[A-Z]++) (?P<path>/[!-\"$->@-~]*+))(?:\?(?P<query>[!-\"$-~]*+))?+"
