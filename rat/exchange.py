@@ -202,9 +202,13 @@ class Exchange:
             if not task.done():
                 self.task = task
         else:
-            response = service.context.copy().run(cast(Any, endpoint.respond), request)
-            if isinstance(response.body, bytes) and type(response) is not Deferred:
-                self._answer(response)
+            try:
+                response = service.context.copy().run(cast(Any, endpoint.respond), request)
+                if isinstance(response.body, bytes) and type(response) is not Deferred:
+                    self._answer(response)
+                    return
+            except Exception as error:
+                self._failed(error)
             else:
                 self.flow.holding = not EAGER
                 task = spawn(service, self._send_later(response, request))
@@ -436,7 +440,10 @@ class Exchange:
     def _close_response(self) -> None:
         response, self.response = self.response, None
         if response is not None:
-            response.close()
+            try:
+                response.close()
+            except Exception:
+                log.exception("what was to be closed with an answer failed")
         body, self.body = self.body, None
         if body is not None:
             body.fail(ClientDisconnected("the answer was complete before the content was read"))
