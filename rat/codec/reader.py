@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
-from rat.codec.scalar_reader import Buffer, Malformed, ScalarReader
+from rat.codec.scalar_reader import Buffer, Malformed, ScalarReader, Truncated
 from rat.codec.values import ADDS_TO_TABLES, INDEX_STEP, MAX_KEYS, MAX_SHAPE_KEYS, MAX_SHAPES, Profile, Tag
 from rat.errors import CodecError
 
@@ -75,33 +75,43 @@ class Reader(ScalarReader):
         start = self.pos
         try:
             if start >= self.end:
-                raise Malformed("the input ends where a value must stand")
+                raise Truncated("the input ends where a value must stand", start + 1)
             tag = self.data[start]
             self.pos = start + 1
             if tag >= 251 or self.bincode:
                 self.pos = start
-                tag = self._varint()
+                tag = self.varint()
                 if tag > Tag.DICT:
                     raise Malformed(f"tag {tag}, where a bincode tag of 0 to 7 must stand")
             elif tag >= Tag.ASCII:
                 if tag < Tag.SMALL_INT:
-                    return self._ascii(self._take(tag - Tag.ASCII))
+                    return self._ascii(self.take(tag - Tag.ASCII))
                 if tag < Tag.SMALL_LIST:
                     return tag - Tag.SMALL_INT
                 if tag < Tag.SMALL_DICT:
                     return self._items(tag - Tag.SMALL_LIST, depth, "list")
                 if tag <= Tag.SMALL_DICT_LAST:
-                    return self._keyed(tag - Tag.SMALL_DICT, depth)
+                    return self._keyed(tag, depth)
             reader = _READERS.get(tag)
             if reader is None:
                 raise Malformed(f"tag {tag}, which begins no value")
             return reader(self, tag, depth)
         except Malformed as error:
-            raise CodecError(str(error), offset=start) from None
+            raise CodecError(str(error), offset=start if error.offset is None else error.offset) from None
+
+    def tag(self) -> int:
+        """The tag at ``pos``, which moves behind it."""
+        tag = self.byte()
+        if tag >= 251:
+            self.pos -= 1
+            tag = self.varint()
+            if tag > Tag.DICT:
+                raise Malformed(f"tag {tag}, where a bincode tag of 0 to 7 must stand")
+        return tag
 
     def _count(self, size: int = 1) -> int:
         """A count of items that take *size* bytes at least."""
-        count = self._varint()
+        count = self.varint()
         if count * size > self.end - self.pos:
             raise Malformed(f"{count} items claimed, {self.end - self.pos} bytes left")
         return count
@@ -146,32 +156,35 @@ class Reader(ScalarReader):
         try:
             return key()
         except Malformed as error:
-            raise CodecError(f"key: {error}", offset=start) from None
+            error.offset = start
+            raise
 
     def _key_slot(self) -> str:
-        first = self._byte()
+        first = self.byte()
         keys = self.tables.keys
         if first < 0xC0:
-            number = first if first < 0x80 else (first & 0x3F) << 8 | self._byte()
+            number = first if first < 0x80 else (first & 0x3F) << 8 | self.byte()
             if number >= len(keys):
                 raise Malformed(f"key {number} of {len(keys)}")
             return keys[number]
         if first == 0xFF:
             return self._plain_text()
-        key = self._text(self._take(first - 0xC0))
+        key = self._text(self.take(first - 0xC0))
         if len(keys) < MAX_KEYS:
             keys.append(key)
         return key
 
-    def _read_wide_dict(self, tag: int, depth: int) -> dict[str, Any]:
-        count = self._byte()
-        if not 1 <= count <= MAX_SHAPE_KEYS:
-            raise Malformed(f"dict of {count} keys, where 1 to {MAX_SHAPE_KEYS} can stand")
-        return self._keyed(count, depth)
-
-    def _keyed(self, count: int, depth: int) -> dict[str, Any]:
+    def _keyed(self, tag: int, depth: int) -> dict[str, Any]:
         self._open(depth, "dict")
-        self._spend(count)
+        keys = self.head(tag)
+        self._spend(len(keys))
+        return self._values(keys, depth)
+
+    def head(self, tag: int) -> tuple[str, ...]:
+        """The key slots of a dict under *tag*; its keys become a shape if they may."""
+        count = tag - Tag.SMALL_DICT if tag != Tag.WIDE_DICT else self.byte()
+        if tag == Tag.WIDE_DICT and not 1 <= count <= MAX_SHAPE_KEYS:
+            raise Malformed(f"dict of {count} keys, where 1 to {MAX_SHAPE_KEYS} can stand")
         known = self.tables.keys
         slots = []
         in_table = True
@@ -186,16 +199,21 @@ class Reader(ScalarReader):
             raise Malformed("dict with the same key twice")
         if keys and in_table and len(self.tables.shapes) < MAX_SHAPES:
             self.tables.shapes.append(keys)
-        return self._values(keys, depth)
+        return keys
 
-    def _read_shaped(self, tag: int, depth: int) -> dict[str, Any]:
-        number = self._byte() if tag == Tag.SHAPED_DICT else tag - Tag.SHAPE
+    def shape(self, tag: int) -> tuple[str, ...]:
+        """The keys of a dict under *tag* whose shape is known."""
+        number = self.byte() if tag == Tag.SHAPED_DICT else tag - Tag.SHAPE
         shapes = self.tables.shapes
         if number >= len(shapes):
             raise Malformed(f"shape {number} of {len(shapes)}")
+        return shapes[number]
+
+    def _read_shaped(self, tag: int, depth: int) -> dict[str, Any]:
+        keys = self.shape(tag)
         self._open(depth, "dict")
-        self._spend(len(shapes[number]))
-        return self._values(shapes[number], depth)
+        self._spend(len(keys))
+        return self._values(keys, depth)
 
     def _values(self, keys: tuple[str, ...], depth: int) -> dict[str, Any]:
         if len(keys) > self.end - self.pos:
@@ -212,13 +230,13 @@ class Reader(ScalarReader):
         code, size = _INT_CODES.get(tag, ("d", 8))
         count = self._count(size)
         self._spend(count)
-        return list(struct.unpack(f"<{count}{code}", self._take(count * size)))
+        return list(struct.unpack(f"<{count}{code}", self.take(count * size)))
 
     def _read_ascii_list(self) -> list[str]:
         count = self._count()
         self._spend(count)
-        sizes = self._take(count)
-        text = self._ascii(self._take(sum(sizes)))
+        sizes = self.take(count)
+        text = self._ascii(self.take(sum(sizes)))
         items = []
         start = 0
         for size in sizes:
@@ -229,7 +247,7 @@ class Reader(ScalarReader):
     def _read_indexed_list(self, tag: int, depth: int) -> list[Any]:
         self._open(depth, "list")
         count = self._count()
-        size = int.from_bytes(self._take(4), "little")
+        size = int.from_bytes(self.take(4), "little")
         start = self.pos
         blocks = 0 if size == _ENDLESS else -(-count // INDEX_STEP)
         body = count if size == _ENDLESS else max(size, count)
@@ -247,7 +265,7 @@ class Reader(ScalarReader):
         if size != _ENDLESS:
             if self.pos - start != size:
                 raise Malformed(f"list of {self.pos - start} bytes that claims {size}")
-            if self._take(4 * blocks) != struct.pack(f"<{blocks}I", *index):
+            if self.take(4 * blocks) != struct.pack(f"<{blocks}I", *index):
                 raise Malformed("list with an index that does not fit it")
         return items
 
@@ -318,6 +336,6 @@ _READERS: Final[dict[int, _ReaderMethod]] = {
     Tag.OPEN_LIST: Reader._read_open_list,
     Tag.OPEN_DICT: Reader._read_open_dict,
     Tag.OPEN_BYTES: Reader._read_open_bytes,
-    Tag.WIDE_DICT: Reader._read_wide_dict,
+    Tag.WIDE_DICT: Reader._keyed,
     **dict.fromkeys(range(Tag.SHAPED_DICT, Tag.SHAPE_LAST + 1), Reader._read_shaped),
 }

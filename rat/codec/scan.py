@@ -1,0 +1,209 @@
+"""Where values end, without making them: for views, and for streams whose rest has not come yet.
+
+Knows the structure of a message and none of its values.  It does not judge contents (UTF-8, dates): the decoder does,
+when they are read.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Final
+
+from rat.codec.reader import Reader, ReadTables
+from rat.codec.scalar_reader import Buffer, Malformed, ScalarReader, Truncated
+from rat.codec.values import ADDS_TO_TABLES, INDEX_STEP, Tag
+from rat.errors import CodecError
+
+__all__ = ["ENDLESS", "Scanner", "block_index"]
+
+ENDLESS: Final = 0xFFFFFFFF
+"""The length of an indexed list that has no index."""
+
+_MAX_LEVEL: Final = 64
+_OPEN: Final = -1
+"""In place of a number of values: as many as come before the close.  Below it, ``_OPEN - n``: n entries of a plain
+dict.
+"""
+
+
+def _sizes() -> tuple[int, ...]:
+    """Whole size of the forms that one look at the tag decides; 0 for the others."""
+    sizes = [0] * 256
+    for tag in (Tag.NONE, Tag.FALSE, Tag.TRUE):
+        sizes[tag] = 1
+    for power in range(4):
+        sizes[Tag.U8 + power] = sizes[Tag.N8 + power] = 1 + (1 << power)
+    sizes[Tag.BOOL] = 2
+    sizes[Tag.FLOAT] = 9
+    sizes[Tag.DATE], sizes[Tag.TIME], sizes[Tag.DATETIME] = 5, 8, 12
+    sizes[Tag.TIMEDELTA], sizes[Tag.UUID] = 13, 17
+    for tag in range(Tag.ASCII, Tag.SMALL_INT):
+        sizes[tag] = 1 + tag - Tag.ASCII
+    for tag in range(Tag.SMALL_INT, Tag.SMALL_DICT + 1):
+        sizes[tag] = 1
+    return tuple(sizes)
+
+
+_SIZES: Final = _sizes()
+_MORE: Final = tuple(max(0, tag - Tag.SMALL_LIST) if tag < Tag.SMALL_DICT else 0 for tag in range(256))
+_WIDTHS: Final = {Tag.F64_LIST: 8, 33: 1, 34: 2, 35: 4, Tag.I64_LIST: 8}
+_MOMENTS: Final = {Tag.AWARE_TIME: 7, Tag.AWARE_DATETIME: 11}
+
+
+class Scanner:
+    """Walks over *pending* values from *pos* on and appends what they define to *tables*.
+
+    ``run`` may be called again with a longer buffer that begins the same: the walk goes on where it was.
+    """
+
+    __slots__ = ("frames", "level", "pending", "pos", "tables", "wanted")
+
+    def __init__(self, tables: ReadTables, pos: int = 0, pending: int = 1, level: int = 0) -> None:
+        self.tables = tables
+        self.pos = pos
+        self.pending = pending
+        self.frames: list[int] = []
+        self.level = level
+        self.wanted = pos + 1
+
+    def run(self, data: Buffer, end: int) -> bool:
+        """Whether the walk is over: ``pos`` is its end.  If not, *data* must reach ``wanted`` before more can be known.
+
+        Raises CodecError with the offset of a form that has no meaning.
+        """
+        pos, pending, frames = self.pos, self.pending, self.frames
+        try:
+            while True:
+                while pending == 0:
+                    if not frames:
+                        return True
+                    pending = frames.pop()
+                if pos >= end:
+                    raise Truncated("the input ends where a value must stand", pos + 1)
+                if pending < _OPEN:
+                    pos = _after_key(data, pos, end)
+                    frames.append(pending + 1 if pending + 1 < _OPEN else 0)
+                    pending = 1
+                    continue
+                tag = data[pos]
+                size = _SIZES[tag]
+                more = _MORE[tag]
+                if size == 0:
+                    if tag == Tag.CLOSE and pending == _OPEN:
+                        pos += 1
+                        pending = 0
+                        continue
+                    pos, more = self._special(data, pos, end)
+                elif pos + size > end:
+                    raise Truncated(f"{size} bytes claimed, {end - pos} left", pos + size)
+                else:
+                    pos += size
+                rest = pending if pending == _OPEN else pending - 1
+                if more < 0 or (rest < 0 and more):
+                    frames.append(rest)
+                    pending = more
+                else:
+                    pending = rest + more if more else rest
+        except Truncated as short:
+            self.wanted = short.wanted
+            return False
+        except Malformed as error:
+            raise CodecError(str(error), offset=pos if error.offset is None else error.offset) from None
+        finally:
+            self.pos, self.pending = pos, pending
+
+    def _special(self, data: Buffer, pos: int, end: int) -> tuple[int, int]:
+        """Where the head (or all) of the form at *pos* ends, and how many values follow."""
+        part = Reader(memoryview(data)[:end], self.tables, pos=pos)
+        keys, shapes = len(self.tables.keys), len(self.tables.shapes)
+        try:
+            more = self._form(part, part.tag())
+            return part.pos, more
+        except Truncated:
+            del self.tables.keys[keys:]
+            del self.tables.shapes[shapes:]
+            raise
+        finally:
+            part.data.release()
+
+    def _form(self, part: Reader, tag: int) -> int:
+        match tag:
+            case Tag.NONE | Tag.BOOL | Tag.FLOAT:  # in a longer varint than need be
+                part.skip(_SIZES[tag] - 1)
+            case Tag.INT:
+                part.varint()
+            case Tag.STR | Tag.BYTES | Tag.BYTEARRAY | Tag.BIG_INT | Tag.DECIMAL:
+                part.skip(part.varint())
+            case Tag.LIST | Tag.TUPLE | Tag.SET | Tag.FROZENSET:
+                return part.varint()
+            case Tag.DICT:
+                count = part.varint()
+                return _OPEN - count if count else 0
+            case Tag.AWARE_TIME | Tag.AWARE_DATETIME:
+                part.skip(_MOMENTS[tag])
+                part.skip_zone()
+            case Tag.ARRAY:
+                part.skip(part.array_head()[2])
+            case Tag.ASCII_LIST:
+                part.skip(sum(part.take(part.varint())))
+            case Tag.INDEXED_LIST:
+                return self._indexed(part)
+            case Tag.OPEN_LIST | Tag.OPEN_DICT:
+                return _OPEN
+            case Tag.OPEN_BYTES:
+                while size := part.varint():
+                    part.skip(size)
+            case _ if tag in _WIDTHS:
+                part.skip(part.varint() * _WIDTHS[tag])
+            case _ if tag == Tag.WIDE_DICT or Tag.SMALL_DICT < tag <= Tag.SMALL_DICT_LAST:
+                return len(part.head(tag))
+            case _ if Tag.SHAPED_DICT <= tag <= Tag.SHAPE_LAST:
+                return len(part.shape(tag))
+            case _:
+                raise Malformed(f"tag {tag}, which begins no value")
+        return 0
+
+    def _indexed(self, part: Reader) -> int:
+        """The blocks that add to the tables are walked, the others are not looked at."""
+        count, size = part.varint(), int.from_bytes(part.take(4), "little")
+        if size == ENDLESS:
+            return count
+        start = part.pos
+        part.skip(size + 4 * -(-count // INDEX_STEP))
+        for first, begin, adds in block_index(part.data, start, size, count):
+            if adds:
+                self._walk_block(part.data, start + begin, start + size, min(INDEX_STEP, count - first))
+        return 0
+
+    def _walk_block(self, data: Buffer, begin: int, end: int, count: int) -> None:
+        if self.level >= _MAX_LEVEL:
+            raise Malformed(f"indexed lists nested deeper than {_MAX_LEVEL} levels")
+        if not Scanner(self.tables, begin, count, self.level + 1).run(data, end):
+            raise Malformed("list with an index that does not fit it")
+
+
+def _after_key(data: Buffer, pos: int, end: int) -> int:
+    """Where the plain key at *pos* ends."""
+    with memoryview(data) as view:
+        part = ScalarReader(view[:end], pos, zero_copy=False)
+        try:
+            part.skip(part.varint())
+            return part.pos
+        finally:
+            part.data.release()
+
+
+def block_index(data: Buffer, start: int, size: int, count: int) -> list[tuple[int, int, bool]]:
+    """The index of the list whose items begin at *start*: for each block its first item, its offset, and whether it
+    adds to the tables.
+    """
+    blocks = -(-count // INDEX_STEP)
+    index = memoryview(data)[start + size : start + size + 4 * blocks]
+    entries = [int.from_bytes(index[place : place + 4], "little") for place in range(0, 4 * blocks, 4)]
+    begins = [0] + [entry & ~ADDS_TO_TABLES for entry in entries]
+    if any(begin > end for begin, end in pairwise(begins)) or begins[-1] != size:
+        raise Malformed("list with an index that does not fit it")
+    return [
+        (block * INDEX_STEP, begin, bool(entry & ADDS_TO_TABLES))
+        for block, (begin, entry) in enumerate(zip(begins, entries, strict=False))
+    ]
