@@ -87,6 +87,10 @@ class Owner(Protocol):
     def abort(self) -> None:
         """Cut the connection."""
 
+    client: Any
+    server: Any
+    scheme: str
+
     @property
     def is_lost(self) -> bool: ...
 
@@ -106,7 +110,7 @@ else:
 
     def spawn(service: Service, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """A task that takes its first step in the loop's next turn, in a context that no other request has touched."""
-        return service.loop.create_task(coroutine, context=service.context.copy())
+        return asyncio.Task(coroutine, loop=service.loop, context=service.context.copy())
 
     EAGER = False
 
@@ -193,7 +197,7 @@ class Exchange:
             if limit is not None and len(content) > limit:
                 self._answer(app.error_response(413, ContentTooLarge(limit, len(content)).detail, head=head))
                 return
-        request = Request(app, head, cast(Any, self._owner), self, body, params)
+        request = Request(app, head, self._owner, self, body, params)
         timeout = endpoint.timeout
         self.deadline = None if timeout is None else service.clock.now + timeout
         if endpoint.is_async or body is not None:
@@ -203,7 +207,7 @@ class Exchange:
                 self.task = task
         else:
             try:
-                response = service.context.copy().run(cast(Any, endpoint.respond), request)
+                response: Response = service.context.copy().run(endpoint.respond, request)  # type: ignore[assignment]
                 if isinstance(response.body, bytes) and type(response) is not Deferred:
                     self._answer(response)
                     return
@@ -259,7 +263,7 @@ class Exchange:
         self.flow.holding = False
         try:
             if endpoint.is_async:
-                response = await cast(Any, endpoint.respond)(request)
+                response = await endpoint.respond(request)  # type: ignore[misc]
             else:
                 try:
                     await request.read()
@@ -334,11 +338,11 @@ class Exchange:
 
     def _answer(self, response: Response) -> None:
         """Send a complete answer; the caller flushes."""
-        for part in self.engine.send(
-            CompleteResponse(response.status, response.field_lines(), cast(bytes, response.body))
-        ):
-            self.flow.hold(cast(bytes, part))
-        self.status = response.status
+        status = response.status
+        flow = self.flow
+        for part in self.engine.send(CompleteResponse(status, response.field_lines(), response.body)):  # type: ignore[arg-type]
+            flow.hold(part)  # type: ignore[arg-type]
+        self.status = status
         self.response = response
         self._finish()
 
@@ -453,7 +457,6 @@ class Exchange:
         self.stage = Stage.IDLE
         self.head = None
         self.task = None
-        self.deadline = None
 
     # -- from outside
 

@@ -104,9 +104,10 @@ class Flow:
 
     def hold(self, data: Buffer) -> None:
         """Queue one buffer for a caller that promises to call :meth:`flush` or :meth:`flush_soon` in this very turn."""
-        if not self.lost:
-            self._pending.append(data)
-            self._pending_size += len(data)
+        self._pending.append(data)
+        self._pending_size += len(data)
+        if self._pending_size >= self.high_water:
+            self.flush()
 
     def flush_soon(self) -> None:
         """Let what is queued leave when the loop's turn ends."""
@@ -124,6 +125,9 @@ class Flow:
         """Hand everything queued to the transport, in one write."""
         pending = self._pending
         if not pending:
+            return
+        if self.lost:
+            pending.clear()
             return
         size = self._pending_size
         self.written += size

@@ -162,6 +162,8 @@ class HttpProtocol(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The transport takes bytes again."""
         self.flow.resume_writing()
+        if self.exchange.stage is Stage.IDLE and self.link is Link.OPEN:
+            self.advance()
 
     # -- one request after the other
 
@@ -173,15 +175,18 @@ class HttpProtocol(asyncio.Protocol):
         engine, exchange, flow = self.engine, self.exchange, self.flow
         try:
             while exchange.stage is Stage.IDLE and self.link is Link.OPEN:
+                if flow.write_paused:
+                    # The client does not read: it gets no more answers to be kept, and is not read either.
+                    flow.pause("inflight")
+                    return
                 event = engine.next_event()
                 if event is NEED_DATA:
                     if engine.state is not HttpState.HEAD:
                         self._head_since = None
                     elif self._head_since is None:
                         self._head_since = self.touched
-                    if flow.reasons:
-                        flow.resume("pipeline")
-                        flow.resume("body")
+                    for reason in tuple(flow.reasons):
+                        flow.resume(reason)
                     break
                 if type(event) is RequestReceived:
                     self._head_since = None
