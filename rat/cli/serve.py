@@ -199,7 +199,7 @@ def _not_started(line: str, cause: BaseException | None) -> int:
 
 
 def _of_the_app(frames: TracebackType | None) -> TracebackType | None:
-    """Leave out the frames of the loader, down to the first one of the application."""
+    """Leave out the frames of the loader, down to the first one of the application; none if there is none."""
     own = os.path.dirname(os.path.dirname(__file__)) + os.sep
     first = frames
     while first is not None:
@@ -207,4 +207,4 @@ def _of_the_app(frames: TracebackType | None) -> TracebackType | None:
         if not name.startswith(own) and not name.startswith("<frozen") and "importlib" not in name:
             return first
         first = first.tb_next
-    return frames
+    return None
