@@ -82,6 +82,7 @@ class Timeouts:
     body_rate: float = 500.0
     """Least bytes per second of a request body, once *body_rate_grace* seconds have passed; 0 for none."""
     body_rate_grace: float = 20.0
+    """How long content may come slower than that."""
     write_stall: float = 30.0
     """Longest time without progress of a write before the connection is aborted."""
     linger: float = 2.0
