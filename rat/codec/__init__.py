@@ -24,11 +24,13 @@ if TYPE_CHECKING:
         encode_into,
         encode_segments,
     )
+    from rat.codec.views import View, view
 
 __all__ = [
     "CodecError",
     "Decoder",
     "Encoder",
+    "View",
     "decode",
     "decode_batch",
     "encode",
@@ -36,10 +38,14 @@ __all__ = [
     "encode_into",
     "encode_segments",
     "implementation",
+    "view",
 ]
 
 _CODEC = ("Decoder", "Encoder", "decode", "decode_batch", "encode", "encode_batch", "encode_into", "encode_segments")
-_EXPORTS: dict[str, str] = {}
+_EXPORTS = {
+    "View": "rat.codec.views",
+    "view": "rat.codec.views",
+}
 
 implementation: str
 """``native`` or ``reference``: which codec the names of this module are."""

@@ -33,6 +33,12 @@ class ReadTables:
         """How many keys and shapes there are."""
         return len(self.keys) + len(self.shapes)
 
+    def copy(self) -> ReadTables:
+        """The same keys and shapes, to be added to apart."""
+        tables = ReadTables()
+        tables.keys, tables.shapes = self.keys[:], self.shapes[:]
+        return tables
+
 
 class Reader(ScalarReader):
     """Reads values from *data*, one after the other, from ``pos`` on.
@@ -147,7 +153,7 @@ class Reader(ScalarReader):
         self._spend(count)
         value = {}
         for _ in range(count):
-            key = self._located(self._plain_text)
+            key = self.plain_key()
             value[key] = self.read(depth + 1)
         return value
 
@@ -158,6 +164,10 @@ class Reader(ScalarReader):
         except Malformed as error:
             error.offset = start
             raise
+
+    def plain_key(self) -> str:
+        """A key of tag 7."""
+        return self._located(self._plain_text)
 
     def _key_slot(self) -> str:
         first = self.byte()
@@ -282,11 +292,16 @@ class Reader(ScalarReader):
         value = {}
         while not self._closed():
             self._spend(1)
-            if self.pos < self.end and (tag := self.data[self.pos]) != Tag.STR and not Tag.ASCII <= tag < Tag.SMALL_INT:
-                raise CodecError(f"key under tag {tag}, where only str can stand", offset=self.pos)
-            key = self.read(depth + 1)
+            key = self.read_open_key(depth + 1)
             value[key] = self.read(depth + 1)
         return value
+
+    def read_open_key(self, depth: int) -> str:
+        """The key of an entry of tag 45: a str value."""
+        if self.pos < self.end and (tag := self.data[self.pos]) != Tag.STR and not Tag.ASCII <= tag < Tag.SMALL_INT:
+            raise CodecError(f"key under tag {tag}, where only str can stand", offset=self.pos)
+        key: str = self.read(depth)
+        return key
 
     def _closed(self) -> bool:
         closed = self.pos < self.end and self.data[self.pos] == Tag.CLOSE

@@ -1,0 +1,135 @@
+"""A view shows what decode gives, and looks only where it must."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from rat.codec import CodecError, View, decode, encode, reference, view
+from rat.codec.values import Variant
+from tests.codec.material import full_values, plain_values, same
+
+RECORDS = [
+    {"id": index, "name": f"name {index}", **({f"extra {index}": [index]} if index % 33 == 5 else {})}
+    for index in range(500)
+]
+
+
+def unfolded(shown: Any) -> Any:
+    """What a view shows, item by item and from behind: the order of access must not matter."""
+    if not isinstance(shown, View):
+        return shown
+    if shown.variant is Variant.MAP:
+        items = {key: unfolded(shown[key]) for key in reversed(shown.keys())}
+        return {key: items[key] for key in shown}
+    if shown.variant in (Variant.LIST, Variant.TUPLE):
+        values = [unfolded(shown[index]) for index in reversed(range(len(shown)))][::-1]
+        return tuple(values) if shown.variant is Variant.TUPLE else values
+    return shown.value()
+
+
+@given(value=full_values)
+def test_item_by_item(value: Any) -> None:
+    message = reference.encode(value)
+    assert same(unfolded(view(message)), value)
+    assert same(view(memoryview(message)).value(), value)
+    assert view(message).size == len(message)
+
+
+@given(value=plain_values)
+def test_bincode_messages(value: Any) -> None:
+    assert same(unfolded(view(reference.encode(value, profile="bincode"))), value)
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [
+        "2c8182c1802f",
+        "2d4161c180416281" + "41612cc1812f" + "2f",
+        "07020161000162060100",
+        "2602ffffffffe1c161803381",
+        "30e1c16181",
+    ],
+)
+def test_other_forms(wire: str) -> None:
+    message = bytes.fromhex(wire)
+    assert same(unfolded(view(message)), decode(message))
+
+
+@pytest.mark.parametrize("order", [list(range(500)), list(reversed(range(500))), [400, 3, 250, 70, 69, 499, 0]])
+def test_records_in_any_order(order: list[int]) -> None:
+    shown = view(encode(RECORDS))
+    assert len(shown) == 500
+    for index in order:
+        assert same(shown[index].value(), RECORDS[index])
+        assert shown[index]["name"] == RECORDS[index]["name"]
+    assert shown[-1].value() == RECORDS[-1]
+
+
+def test_paths() -> None:
+    shown = view(encode({"users": [{"a b": (1, {"it's": "x"})}] * 40, "": {"é": None, "n\n": 2}}))
+    assert shown.at("$.users[3]['a b'][1][\"it's\"]") == "x"
+    assert shown.at("users[3]['a b'][0]".replace("users", ".users")) == 1
+    assert shown.at("$['']['n\\n']") == 2
+    assert shown.at("$[''].é") is None
+    assert shown.at("$") is shown
+    assert shown.at("$.users[-1]['a b']").value() == (1, {"it's": "x"})
+    for path, error in {
+        "$.users[40]": IndexError,
+        "$.users.a": TypeError,
+        "$.nobody": KeyError,
+        "$[0]": TypeError,
+        "$.users[3]['a b'][0].x": TypeError,
+        "$.users[": ValueError,
+        "users": ValueError,
+    }.items():
+        with pytest.raises(error):
+            shown.at(path)
+
+
+def test_what_is_no_container() -> None:
+    shown = view(encode(5))
+    assert shown.value() == 5
+    assert shown.variant is Variant.INT
+    assert repr(shown) == "<View of Int at offset 0>"
+    for use in (lambda: len(shown), lambda: shown[0], lambda: shown["a"], lambda: shown.keys(), lambda: "a" in shown):
+        with pytest.raises(TypeError, match="Int has no items"):
+            use()
+    with pytest.raises(TypeError, match="List has no keys"):
+        view(encode([1])).keys()
+    assert "a" in view(encode({"a": 1}))
+    assert "b" not in view(encode({"a": 1}))
+
+
+def test_zero_copy() -> None:
+    message = encode({"blob": bytes(40_000)})
+    assert isinstance(view(message)["blob"], bytes)
+    blob = view(message, zero_copy=True)["blob"]
+    assert isinstance(blob, memoryview)
+    assert blob.obj is message
+
+
+@pytest.mark.parametrize(
+    "wire", ["", "27", "c1", "c2812f", "e1", "e1c161", "2603030000008181", "2101", "250102ffff", "0702"]
+)
+def test_faults_are_codec_errors(wire: str) -> None:
+    with pytest.raises(CodecError) as refusal:
+        unfolded(view(bytes.fromhex(wire)))
+    assert refusal.value.offset is not None
+
+
+def test_one_field_of_a_megabyte_is_read_without_the_rest() -> None:
+    records = [{"id": index, "name": "n" * 60, "tags": ["a", "b"], "score": index / 3} for index in range(13_000)]
+    message = encode({"head": {"version": 1}, "records": records, "tail": "end"})
+    assert len(message) > 1_000_000
+    begin = time.process_time()
+    for _ in range(20):
+        assert view(message)["records"][9_000]["id"] == 9_000
+        assert view(message)["tail"] == "end"
+    fields = (time.process_time() - begin) / 40
+    begin = time.process_time()
+    reference.decode(message)
+    assert fields * 100 < time.process_time() - begin
