@@ -4,6 +4,7 @@
 #   make test                lint, types and the whole suite
 #   make bench               load tests beside other servers; make bench-quick for a first look
 #   make bench-compare A=old.json B=new.json
+#   make docs                write the reference pages that are made from code
 #   make docs-check          every example in the documentation, run
 #   make fuzz                every fuzz target for FUZZ_SECONDS each
 #
@@ -27,14 +28,14 @@ PORT ?= 8000
 APP ?= examples/integration_demo.py
 FUZZ_SECONDS ?= 30
 WORKLOAD ?= get
-SOURCES := $(wildcard rat tests examples)
+SOURCES := $(wildcard rat tests examples tools)
 
 # What the environment was made from.  The stamp of the larger set satisfies the smaller one.
 INPUTS := pyproject.toml constraints.txt tools/environment $(wildcard setup.py rat/codec/native/*.c rat/codec/native/*.h)
 RUN_STAMP := $(VENV)/.ready-run
 DEV_STAMP := $(VENV)/.ready-dev
 
-.PHONY: help run test lint bench bench-quick bench-compare bench-instr profile docs-check fuzz sanitize clean
+.PHONY: help run test lint bench bench-quick bench-compare bench-instr profile docs docs-check fuzz sanitize clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -73,6 +74,9 @@ bench-instr: $(DEV_STAMP)
 
 profile: $(DEV_STAMP)
 	@$(BIN)/python -m bench profile $(WORKLOAD)
+
+docs: $(DEV_STAMP)
+	@$(BIN)/python tools/reference.py
 
 docs-check: $(DEV_STAMP)
 	@$(BIN)/python -m pytest tests/test_docs.py tests/test_examples.py

@@ -1,0 +1,86 @@
+// A DataValue as a typed tree beside its bytes: a node that is pointed at or focused lights its bytes.
+
+import { el, facts, whole } from "./ui.js";
+
+const PER_LINE = 16;
+const MOST_BYTES = 4096;
+const OPEN_NODES = 400;
+
+export function showValue(answer) {
+  const hex = hexView(answer.hex);
+  let left = OPEN_NODES;
+  let chosen = null;
+
+  function node({ key, type, offset, size, value, children }) {
+    left -= 1;
+    const button = el("button", { type: "button", title: `bytes ${offset} to ${offset + size - 1}` },
+      el("span", { class: "offset" }, String(offset)),
+      key === undefined ? null : el("span", {}, `${key}:`),
+      el("span", { class: "type" }, type),
+      el("span", {}, value === undefined ? `${children.length} items` : value));
+    const light = (scroll) => {
+      chosen?.classList.remove("chosen");
+      chosen = button;
+      button.classList.add("chosen");
+      hex.light(offset, size, scroll);
+    };
+    button.addEventListener("mouseenter", () => light(false));
+    button.addEventListener("focus", () => light(true));
+    button.addEventListener("click", () => light(true));
+    const item = el("li", {}, button);
+    if (children) {
+      const list = el("ul", { style: "padding-left: 1.1rem" });
+      for (const child of children) {
+        if (left <= 0) {
+          list.append(el("li", { class: "quiet" }, `… ${children.length - list.children.length} more`));
+          break;
+        }
+        list.append(node(child));
+      }
+      item.append(list);
+    }
+    return item;
+  }
+
+  const saved = 100 * (1 - answer.size / answer.json_size);
+  const equal = answer.round_trip === "equal";
+  return [
+    facts([
+      ["DataValue", `${whole(answer.size)} B`],
+      ["JSON", `${whole(answer.json_size)} B`],
+      ["DataValue is", saved >= 0 ? `${saved.toFixed(0)} % smaller` : `${(-saved).toFixed(0)} % larger`],
+      ["round trip", answer.round_trip, equal ? "good" : "bad"],
+    ]),
+    el("div", { class: "split" },
+      el("div", { class: "pane", role: "region", "aria-label": "Typed tree with byte offsets" }, el("ul", { class: "tree" }, node(answer.tree))),
+      el("div", { class: "pane", role: "region", tabindex: "0", "aria-label": "Bytes in hexadecimal" }, hex.root)),
+  ];
+}
+
+function hexView(text) {
+  const bytes = text.match(/../g)?.slice(0, MOST_BYTES) || [];
+  const cells = [];
+  const root = el("div", { class: "hex" });
+  for (let start = 0; start < bytes.length; start += PER_LINE) {
+    const row = bytes.slice(start, start + PER_LINE);
+    const pairs = row.map((pair) => el("i", {}, pair));
+    const glyphs = row.map((pair) => {
+      const code = parseInt(pair, 16);
+      return el("i", {}, code >= 32 && code < 127 ? String.fromCharCode(code) : "·");
+    });
+    pairs.forEach((pair, index) => cells.push([pair, glyphs[index]]));
+    const padding = "    ".slice(0, 3).repeat(PER_LINE - row.length);
+    root.append(el("div", {}, el("span", { class: "offset" }, start.toString(10).padStart(5)), ...pairs, padding, el("span", { class: "text" }, ...glyphs)));
+  }
+  if (text.length / 2 > MOST_BYTES) root.append(el("div", {}, `… ${whole(text.length / 2 - MOST_BYTES)} bytes more`));
+  let lit = [];
+  return {
+    root,
+    light(offset, size, scroll) {
+      lit.forEach((cell) => cell.classList.remove("lit"));
+      lit = cells.slice(offset, offset + size).flat();
+      lit.forEach((cell) => cell.classList.add("lit"));
+      if (scroll) lit[0]?.scrollIntoView({ block: "nearest", inline: "nearest" });
+    },
+  };
+}
