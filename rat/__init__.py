@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rat.errors import ClientDisconnected, CodecError, ContentTooLarge, HTTPError, RatError
     from rat.eventstream import EventStream
     from rat.fields import Headers, MutableHeaders, QueryParams
+    from rat.files import FileResponse
     from rat.forms import Form
     from rat.messages import Address, Request
     from rat.responses import JSONResponse, RedirectResponse, Response
@@ -28,6 +29,7 @@ _EXPORTS = {
     "CodecError": "rat.errors",
     "ContentTooLarge": "rat.errors",
     "EventStream": "rat.eventstream",
+    "FileResponse": "rat.files",
     "Form": "rat.forms",
     "HTTPError": "rat.errors",
     "Headers": "rat.fields",
@@ -56,6 +58,7 @@ __all__ = [
     "CodecError",
     "ContentTooLarge",
     "EventStream",
+    "FileResponse",
     "Form",
     "HTTPError",
     "Headers",

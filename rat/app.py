@@ -75,7 +75,12 @@ class Rat(Router):
 
     @property
     def hub(self) -> Hub:
-        """The hub of this process, made when it is first asked for."""
+        """The hub, made when it is first asked for; that of the application that this one is mounted in."""
+        host = self._host
+        while host is not None:
+            if isinstance(host, Rat):
+                return host.hub
+            host = host._host
         if self._hub is None:
             from rat.stream.hub import Hub
 

@@ -68,6 +68,7 @@ class Router:
         self._scope = Scope([], {})
         self._entries: list[Route | tuple[str, Router]] = []
         self._frozen = False
+        self._host: Router | None = None
         self.calls: dict[str, Handler] = {}
         """Procedures by name, as declared by ``call``."""
 
@@ -196,6 +197,7 @@ class Router:
         if router is self or self in router._mounted():
             raise ValueError(f"router mounted at {prefix!r} would contain itself")
         self._entries.append((prefix, router))
+        router._host = self
 
     def _mounted(self) -> Iterator[Router]:
         for entry in self._entries:

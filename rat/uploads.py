@@ -5,26 +5,24 @@ The parser of multipart is the extra ``multipart``; its exceptions stay in here.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import os
 import secrets
 import tempfile
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from rat.config import Limits
 from rat.errors import ContentTooLarge, HTTPError
 from rat.fields import Headers
+from rat.threads import in_thread
 from rat.values import media_type
 
 if TYPE_CHECKING:
     from rat.messages import Request
 
-__all__ = ["Part", "UploadFile", "in_thread", "iterate_parts", "safe_filename", "save_stream"]
-
-T = TypeVar("T")
+__all__ = ["Part", "UploadFile", "iterate_parts", "safe_filename", "save_stream"]
 
 _BATCH = 1024 * 1024
 """Bytes gathered for one trip to a thread: a trip costs about as much as moving 100 KB."""
@@ -32,18 +30,6 @@ _SPOOL = 1024 * 1024
 """Bytes of an uploaded file that are kept in memory; above them it goes to disk."""
 _HEADERS_OF_PART = 16
 _BOUNDARY = 70  # RFC 2046, section 5.1.1
-
-
-async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
-    """Call *function* in a thread.  When cancelled, waits for it to end first: what it uses may then be closed."""
-    future = asyncio.get_running_loop().run_in_executor(None, functools.partial(function, *arguments))
-    try:
-        return await asyncio.shield(future)
-    except asyncio.CancelledError:
-        await asyncio.wait([future])
-        if not future.cancelled():
-            future.exception()
-        raise
 
 
 async def _batches(pieces: AsyncIterable[bytes]) -> AsyncIterator[list[bytes]]:

@@ -262,6 +262,18 @@ async def test_routers_mount_under_a_prefix_with_what_holds_for_them() -> None:
         app.path_for("none")
 
 
+async def test_a_mounted_application_shares_the_hub() -> None:
+    app, router, inner = Rat(), Router(), Rat()
+    app.mount("/r", router)
+    router.mount("/i", inner)
+    assert inner.hub is app.hub
+    hub = app.hub
+    await app.startup()
+    await app.shutdown()
+    assert app.hub is not hub
+    await app.hub.close()
+
+
 async def test_bounds_come_from_the_route_else_from_the_server() -> None:
     app = Rat()
     app.post("/own", max_body=10, timeout=2.0)(nothing)

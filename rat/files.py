@@ -1,0 +1,172 @@
+"""Files as answers: preconditions and ranges judged, regions given to the shell, which moves them.
+
+One trip to a thread opens the file; small files come from memory.  RFC 9110, sections 13 and 14.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from typing import TYPE_CHECKING
+
+from rat.config import Limits
+from rat.events import Buffer, FieldLines, FileRegion
+from rat.fields import HeaderSource
+from rat.http1.conditional import ByteRange, judge
+from rat.mediatypes import content_disposition, guess_media_type
+from rat.opening import FileCache, Opened, open_path
+from rat.problems import problem
+from rat.responses import Response
+from rat.threads import in_thread
+
+if TYPE_CHECKING:
+    from rat.messages import Request
+
+__all__ = ["FileResponse", "answer_file", "file_fields"]
+
+_CONDITIONAL = re.compile(rb"^(?:if-|range:)", re.IGNORECASE | re.MULTILINE)
+_OF_304 = {b"cache-control", b"content-location", b"etag", b"expires", b"last-modified", b"set-cookie", b"vary"}
+
+_cache = FileCache()
+
+
+def file_fields(opened: Opened, extra: FieldLines, content_type: str) -> tuple[tuple[bytes, bytes], ...]:
+    """The fields that the whole file is sent with; *extra* comes from the application and wins."""
+    known = {name for name, _ in extra}
+    fields = [
+        (b"content-type", content_type.encode("latin-1", "replace")),
+        (b"content-length", b"%d" % opened.size),
+        (b"etag", opened.etag),
+        (b"last-modified", opened.last_modified),
+        (b"accept-ranges", b"bytes"),
+    ]
+    if opened.encoding is not None:
+        fields.append((b"content-encoding", opened.encoding.encode("ascii")))
+    return (*(line for line in fields if line[0] not in known), *extra)
+
+
+def _value(fields: FieldLines, name: bytes) -> bytes:
+    return next(value for known, value in fields if known == name)
+
+
+def _pieces(opened: Opened, part: ByteRange) -> list[Buffer | FileRegion]:
+    if opened.content is not None:
+        return [opened.content[part.start : part.stop]]
+    assert opened.file is not None
+    return [FileRegion(opened.file, part.start, part.stop - part.start)]
+
+
+def answer_file(request: Request, opened: Opened, fields: FieldLines, status: int = 200) -> Response:
+    """The answer that sends *opened*, or what *request* wants of it.  The answer closes the file when it is closed.
+
+    *fields*: as ``file_fields`` gives them.  Preconditions and ranges hold for GET and HEAD with *status* 200.
+    """
+    head = request.head
+    if status != 200 or head.method not in ("GET", "HEAD") or not _CONDITIONAL.search(head.field_section):
+        return _whole(opened, fields, status)
+    limits = request.app.config.limits if request.app.config is not None else Limits()
+    verdict = judge(
+        head.method,
+        head.fields,
+        etag=_value(fields, b"etag"),
+        last_modified=opened.modified,
+        size=opened.size,
+        most_ranges=limits.ranges,
+    )
+    if verdict.status == 200:
+        return _whole(opened, fields, 200)
+    if verdict.status == 206:
+        return _partial(opened, fields, verdict.ranges)
+    opened.close()
+    if verdict.status == 304:
+        return Response.of(b"", [line for line in fields if line[0] in _OF_304], 304)
+    if verdict.status == 416:
+        # RFC 9110, section 15.5.17: say how long it is.
+        extent = {"content-range": f"bytes */{opened.size}", "accept-ranges": "bytes"}
+        return problem(416, f"no range lies within the {opened.size} bytes of the file", head=head, headers=extent)
+    return problem(412, "the file is not in the state that was asked for", head=head)
+
+
+def _holding(opened: Opened, body: list[Buffer | FileRegion], fields: FieldLines, status: int) -> Response:
+    response = Response.of(b"", fields, status)
+    response.compress = False
+    if opened.file is not None:
+        response.body = body
+        response.on_close(opened.close)
+    else:
+        response.body = body[0] if len(body) == 1 and isinstance(body[0], bytes) else b"".join(body)  # type: ignore[arg-type]
+    return response
+
+
+def _whole(opened: Opened, fields: FieldLines, status: int) -> Response:
+    if opened.content is not None:
+        response = Response.of(opened.content, fields, status)
+        response.compress = False
+        return response
+    return _holding(opened, _pieces(opened, ByteRange(0, opened.size)), fields, status)
+
+
+def _partial(opened: Opened, fields: FieldLines, ranges: tuple[ByteRange, ...]) -> Response:
+    kind = _value(fields, b"content-type")
+    rest = [line for line in fields if line[0] not in (b"content-length", b"content-type")]
+    body: list[Buffer | FileRegion] = []
+    if len(ranges) == 1:
+        body += _pieces(opened, ranges[0])
+        rest += [(b"content-type", kind), (b"content-range", ranges[0].content_range(opened.size))]
+    else:
+        # RFC 9110, section 14.6: no Content-Range of the whole, one in each part.
+        boundary = secrets.token_hex(16).encode("ascii")
+        for part in ranges:
+            lines = (boundary, kind, part.content_range(opened.size))
+            body.append(b"\r\n--%b\r\ncontent-type: %b\r\ncontent-range: %b\r\n\r\n" % lines)
+            body += _pieces(opened, part)
+        body.append(b"\r\n--%b--\r\n" % boundary)
+        rest.append((b"content-type", b"multipart/byteranges; boundary=" + boundary))
+    rest.append((b"content-length", b"%d" % sum(len(piece) for piece in body)))
+    return _holding(opened, body, rest, 206)
+
+
+class FileResponse(Response):
+    """The file *path*, or what the request wants of it; opened when the answer is prepared, not before.
+
+    *filename* makes it a download of that name (RFC 6266), *inline* names it and still shows it.  HTTPError 404 or 403
+    when it cannot be read.  An ETag, Last-Modified or Content-Type among *headers* replaces the file's own.
+    """
+
+    __slots__ = ("_content_type", "path")
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        filename: str | None = None,
+        inline: bool = False,
+        content_type: str | None = None,
+        status: int = 200,
+        headers: HeaderSource | None = None,
+    ) -> None:
+        super().__init__(b"", status, headers, compress=False)
+        self.path = os.fspath(path)
+        if content_type is not None:
+            self.headers["content-type"] = content_type
+        self._content_type = guess_media_type(filename or self.path)
+        if filename is not None:
+            self.headers["content-disposition"] = content_disposition(filename, inline=inline)
+
+    async def prepare(self, request: Request) -> Response:
+        opened, fields = await self._open()
+        response = answer_file(request, opened, fields, self.status)
+        response.on_close(self.close)
+        return response
+
+    async def _open(self) -> tuple[Opened, FieldLines]:
+        extra = tuple(self.field_lines())
+        key = (self.path, self._content_type, extra)
+        found = _cache.get(key)
+        if found is not None:
+            return found
+        opened = await in_thread(open_path, self.path, discard=Opened.close)
+        fields = file_fields(opened, extra, self._content_type)
+        _cache.put(key, opened, fields)
+        return opened, fields

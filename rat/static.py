@@ -1,0 +1,165 @@
+"""A directory as routes: files below it and nothing else, precompressed siblings, index files.
+
+Knows the names that are asked for; ``rat.opening`` sees to it that no name leads outside.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rat.errors import ConfigError, HTTPError
+from rat.events import FieldLines
+from rat.fields import HeaderSource, field_lines
+from rat.files import answer_file, file_fields
+from rat.mediatypes import guess_media_type
+from rat.negotiation import CODINGS, accepted_codings
+from rat.opening import FileCache, Opened, open_below
+from rat.responses import RedirectResponse, Response
+from rat.threads import in_thread
+
+if TYPE_CHECKING:
+    from rat.messages import Request
+
+__all__ = ["StaticFiles"]
+
+_VARY = (b"vary", b"accept-encoding")
+
+
+class StaticFiles:
+    """The files below *directory*.
+
+    *index*: names tried for a path that ends with ``/``.  *precompressed*: serve ``name.zst``, ``.br`` and ``.gz`` to
+    clients that take them, if they are not older than ``name``.  *headers* go with every file, such as Cache-Control.
+    *hidden*: serve names that begin with a dot, too.  Raises ConfigError when there is no such directory.
+    """
+
+    def __init__(
+        self,
+        directory: str | Path,
+        *,
+        index: Sequence[str] = ("index.html",),
+        precompressed: bool = True,
+        headers: HeaderSource | None = None,
+        hidden: bool = False,
+    ) -> None:
+        self.root = os.path.realpath(directory)
+        if not os.path.isdir(self.root):
+            raise ConfigError(f"static directory {os.fspath(directory)!r} does not exist")
+        self.index = tuple(index)
+        self.precompressed = precompressed
+        self.hidden = hidden
+        self._headers = tuple(field_lines(headers or ()))
+        self._cache = FileCache()
+
+    def answer(self, request: Request, path: str) -> Response:
+        """The handler: *path* is percent-decoded and relative.  HTTPError 404 or 403 for what is not served."""
+        codings = accepted_codings(request.head.field_section) if self.precompressed else (None,)
+        known = self._cache.get((path, codings))
+        if known is not None:
+            return answer_file(request, *known)
+        self._check(path)
+        return _Opening(self, path, codings or (None,))
+
+    def _check(self, path: str) -> None:
+        # Judged after decoding, so that no encoding of a separator or a dot gets past.
+        if "\0" in path or "\\" in path:
+            raise HTTPError(404, "no such file")
+        segments = path.split("/")
+        for place, segment in enumerate(segments):
+            if not segment and place < len(segments) - 1:
+                raise HTTPError(404, "no such file")
+            if segment in (".", "..") or (segment.startswith(".") and not self.hidden):
+                raise HTTPError(404, "no such file")
+
+    def find(self, path: str, codings: Sequence[str | None]) -> tuple[Opened, FieldLines] | None:
+        """Open what *path* names, in the first of *codings* that there is; None for a directory that wants a slash.
+
+        Blocks.  HTTPError 404 or 403, OSError for a failure of the disk.
+        """
+        if path and not path.endswith("/"):
+            opened = open_below(self.root, path)
+            if opened is None:
+                self._open_index(path + "/")[0].close()
+                return None
+        else:
+            opened, path = self._open_index(path)
+        extra: FieldLines = ()
+        if self.precompressed:
+            opened, extra = self._choose(path, codings, opened)
+        return opened, file_fields(opened, (*self._headers, *extra), guess_media_type(path))
+
+    def _open_index(self, path: str) -> tuple[Opened, str]:
+        for name in self.index:
+            try:
+                opened = open_below(self.root, path + name)
+            except HTTPError as error:
+                if error.status != 404:
+                    raise
+                continue
+            if opened is not None:
+                return opened, path + name
+        raise HTTPError(404, "no such file")
+
+    def _choose(self, path: str, codings: Sequence[str | None], plain: Opened) -> tuple[Opened, FieldLines]:
+        """The sibling of *plain* that fits *codings* best, or *plain*; and Vary, where there was a choice."""
+        siblings: dict[str | None, Opened] = {}
+        chosen = plain
+        try:
+            for coding, extension in CODINGS.items():
+                sibling = self._open_sibling(path + extension, coding, plain)
+                if sibling is not None:
+                    siblings[coding] = sibling
+            known = {**siblings, None: plain}
+            chosen = next((known[coding] for coding in codings if coding in known), plain)
+            return chosen, (_VARY,) if siblings else ()
+        finally:
+            for one in (plain, *siblings.values()):
+                if one is not chosen:
+                    one.close()
+
+    def _open_sibling(self, path: str, coding: str, plain: Opened) -> Opened | None:
+        if not os.path.lexists(os.path.join(self.root, path)):
+            return None
+        try:
+            sibling = open_below(self.root, path, encoding=coding)
+        except HTTPError:
+            return None
+        if sibling is not None and int(sibling.modified) < int(plain.modified):
+            # It was made of another version of the file.
+            sibling.close()
+            return None
+        if sibling is not None:
+            sibling.original = plain.path, plain.state
+        return sibling
+
+    def keep(self, path: str, codings: Sequence[str | None], opened: Opened, fields: FieldLines) -> None:
+        """Remember a small file for *path*."""
+        self._cache.put((path, tuple(codings)), opened, tuple(fields))
+
+
+class _Opening(Response):
+    """The answer while the file is still to be opened."""
+
+    __slots__ = ("_codings", "_files", "_path")
+
+    def __init__(self, files: StaticFiles, path: str, codings: Sequence[str | None]) -> None:
+        super().__init__(compress=False)
+        self._files = files
+        self._path = path
+        self._codings = codings
+
+    async def prepare(self, request: Request) -> Response:
+        found = await in_thread(self._files.find, self._path, self._codings, discard=_close)
+        if found is None:
+            query = b"?" + request.head.query if request.head.query else b""
+            return RedirectResponse((request.head.path + b"/" + query).decode("latin-1"), 308)
+        self._files.keep(self._path, self._codings, *found)
+        return answer_file(request, *found)
+
+
+def _close(found: tuple[Opened, FieldLines] | None) -> None:
+    if found is not None:
+        found[0].close()
