@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from rat.codec.reader import Reader, ReadTables
 from rat.codec.scalar_reader import Buffer, Malformed
-from rat.codec.scan import ENDLESS, Scanner, block_index
+from rat.codec.scan import ENDLESS, BlockIndex, Scanner
 from rat.codec.values import INDEX_STEP, Tag
 from rat.errors import CodecError
 
@@ -52,26 +52,24 @@ class Blocks:
 
     keys: tuple[str, ...] | None = None
 
-    def __init__(self, data: Buffer, first: Start, count: int, size: int) -> None:
+    def __init__(self, data: Buffer, first: Start, index: BlockIndex, count: int) -> None:
         self._data = data
         self._first, tables = first
+        self._index = index
         self.count = count
-        self._blocks = block_index(data, self._first, size, count)
         self._walked = 0  # blocks whose additions to the tables are known
         self._from = [0]  # the block from which on ...
         self._tables = [tables]  # ... these tables hold
 
     def start(self, index: int) -> Start:
         block, steps = divmod(index, INDEX_STEP)
-        while self._walked < block:
-            first, begin, adds = self._blocks[self._walked]
-            if adds:
-                items = min(INDEX_STEP, self.count - first)
-                self._tables.append(skip(self._data, (self._first + begin, self._tables[-1]), items)[1])
-                self._from.append(self._walked + 1)
-            self._walked += 1
+        for adding in self._index.adding(self._walked, block):
+            begin = self._first + self._index.begin(adding), self._tables[-1]
+            self._tables.append(skip(self._data, begin, INDEX_STEP)[1])
+            self._from.append(adding + 1)
+        self._walked = max(self._walked, block)
         tables = self._tables[bisect_right(self._from, block) - 1]
-        start = self._first + self._blocks[block][1], tables
+        start = self._first + self._index.begin(block), tables
         return skip(self._data, start, steps) if steps else start
 
 
@@ -125,7 +123,10 @@ def children_of(data: Buffer, start: Start) -> Children | Packed | None:
         if tag == Tag.INDEXED_LIST:
             count, size = part.varint(), int.from_bytes(part.take(4), "little")
             first = part.pos, before
-            return Walk(data, [first], count) if size == ENDLESS else Blocks(data, first, count, size)
+            if size == ENDLESS:
+                return Walk(data, [first], count)
+            part.skip(size)
+            return Blocks(data, first, BlockIndex(part.take(4 * -(-count // INDEX_STEP)), size, count), count)
         if Tag.F64_LIST <= tag <= Tag.ASCII_LIST:
             return Packed(part, tag)
         if tag == Tag.WIDE_DICT or Tag.SMALL_DICT <= tag <= Tag.SMALL_DICT_LAST:

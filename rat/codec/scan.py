@@ -6,7 +6,7 @@ when they are read.
 
 from __future__ import annotations
 
-from itertools import pairwise
+import re
 from typing import Final
 
 from rat.codec.reader import Reader, ReadTables
@@ -14,11 +14,13 @@ from rat.codec.scalar_reader import Buffer, Malformed, ScalarReader, Truncated
 from rat.codec.values import ADDS_TO_TABLES, INDEX_STEP, Tag
 from rat.errors import CodecError
 
-__all__ = ["ENDLESS", "Scanner", "block_index"]
+__all__ = ["ENDLESS", "BlockIndex", "Scanner"]
 
 ENDLESS: Final = 0xFFFFFFFF
 """The length of an indexed list that has no index."""
 
+_ADDING: Final = re.compile(rb"[\x80-\xff]")
+"""The last byte of an index entry whose block adds to the tables."""
 _MAX_LEVEL: Final = 64
 _OPEN: Final = -1
 """In place of a number of values: as many as come before the close.  Below it, ``_OPEN - n``: n entries of a plain
@@ -71,7 +73,7 @@ class Scanner:
 
         Raises CodecError with the offset of a form that has no meaning.
         """
-        pos, pending, frames = self.pos, self.pending, self.frames
+        pos, pending, frames, shapes = self.pos, self.pending, self.frames, self.tables.shapes
         try:
             while True:
                 while pending == 0:
@@ -93,7 +95,11 @@ class Scanner:
                         pos += 1
                         pending = 0
                         continue
-                    pos, more = self._special(data, pos, end)
+                    if Tag.SHAPE <= tag <= Tag.SHAPE_LAST and tag - Tag.SHAPE < len(shapes):
+                        pos += 1
+                        more = len(shapes[tag - Tag.SHAPE])
+                    else:
+                        pos, more = self._special(data, pos, end)
                 elif pos + size > end:
                     raise Truncated(f"{size} bytes claimed, {end - pos} left", pos + size)
                 else:
@@ -169,10 +175,10 @@ class Scanner:
         if size == ENDLESS:
             return count
         start = part.pos
-        part.skip(size + 4 * -(-count // INDEX_STEP))
-        for first, begin, adds in block_index(part.data, start, size, count):
-            if adds:
-                self._walk_block(part.data, start + begin, start + size, min(INDEX_STEP, count - first))
+        part.skip(size)
+        index = BlockIndex(part.take(4 * -(-count // INDEX_STEP)), size, count)
+        for block in index.adding(0, len(index)):
+            self._walk_block(part.data, start + index.begin(block), start + size, index.items(block))
         return 0
 
     def _walk_block(self, data: Buffer, begin: int, end: int, count: int) -> None:
@@ -193,17 +199,35 @@ def _after_key(data: Buffer, pos: int, end: int) -> int:
             part.data.release()
 
 
-def block_index(data: Buffer, start: int, size: int, count: int) -> list[tuple[int, int, bool]]:
-    """The index of the list whose items begin at *start*: for each block its first item, its offset, and whether it
-    adds to the tables.
-    """
-    blocks = -(-count // INDEX_STEP)
-    index = memoryview(data)[start + size : start + size + 4 * blocks]
-    entries = [int.from_bytes(index[place : place + 4], "little") for place in range(0, 4 * blocks, 4)]
-    begins = [0] + [entry & ~ADDS_TO_TABLES for entry in entries]
-    if any(begin > end for begin, end in pairwise(begins)) or begins[-1] != size:
-        raise Malformed("list with an index that does not fit it")
-    return [
-        (block * INDEX_STEP, begin, bool(entry & ADDS_TO_TABLES))
-        for block, (begin, entry) in enumerate(zip(begins, entries, strict=False))
-    ]
+class BlockIndex:
+    """The index of a list (section 6): where its blocks begin, and which of them add to the tables.  Raises Malformed."""
+
+    __slots__ = ("_content", "_count", "_size")
+
+    def __init__(self, content: memoryview, size: int, count: int) -> None:
+        self._content = bytes(content)
+        self._size = size
+        self._count = count
+        if (self._end(len(self) - 1) if count else 0) != size:
+            raise Malformed("list with an index that does not fit it")
+
+    def __len__(self) -> int:
+        return len(self._content) // 4
+
+    def _end(self, block: int) -> int:
+        return int.from_bytes(self._content[4 * block : 4 * block + 4], "little") & ~ADDS_TO_TABLES
+
+    def begin(self, block: int) -> int:
+        """The offset of *block* from the first item."""
+        begin = self._end(block - 1) if block else 0
+        if begin > self._size:
+            raise Malformed("list with an index that does not fit it")
+        return begin
+
+    def items(self, block: int) -> int:
+        """How many items *block* has."""
+        return min(INDEX_STEP, self._count - block * INDEX_STEP)
+
+    def adding(self, first: int, stop: int) -> list[int]:
+        """The blocks from *first* to before *stop* that add to the tables."""
+        return [first + found.start() for found in _ADDING.finditer(self._content[4 * first + 3 : 4 * stop : 4])]
