@@ -80,11 +80,13 @@ def call_style(handler: Handler, names: Sequence[str], *, complete: bool = True)
     return lambda request: handler(**request.path_params)
 
 
-def _accept(request: Request) -> str | None:
-    """The Accept field where it speaks of DataValue: for all others the answer is JSON, and nothing is parsed."""
-    if b"rat.datavalue" in request.head.field_section:
-        return request.headers.combined("accept")
-    return None
+def _normalise(value: Any, request: Request) -> Response:
+    """The answer that *value* stands for.  Accept is looked at for what it has a say in, and only where it speaks of
+    DataValue: for all others the answer is JSON, and nothing is parsed."""
+    kind = type(value)
+    if kind is str or kind is bytes or b"rat.datavalue" not in request.head.field_section:
+        return normalise(value)
+    return normalise(value, request.headers.combined("accept"))
 
 
 async def _settle(answer: Response | Awaitable[Response]) -> Response:
@@ -99,7 +101,7 @@ def _async_respond(call: Callable[[Request], Any], scopes: Sequence[ErrorHandler
                 value = await value
             if shape is not None:
                 value = shape(value)
-            response = normalise(value, _accept(request))
+            response = _normalise(value, request)
             if response.prepare is not None:
                 response = await response.prepare(request)
             return response
@@ -128,7 +130,7 @@ def _sync_respond(call: Callable[[Request], Any], scopes: Sequence[ErrorHandlers
                 return Deferred(finish(lambda request: value)(request))
             if shape is not None:
                 value = shape(value)
-            response = normalise(value, _accept(request))
+            response = _normalise(value, request)
             if response.prepare is not None:
                 return Deferred(prepare_later(response, request))
             return response
@@ -181,7 +183,7 @@ def _layer(middleware: Middleware, inner: AsyncRespond, scopes: Sequence[ErrorHa
             return response
 
         try:
-            response = normalise(await middleware(request, call_next), _accept(request))
+            response = _normalise(await middleware(request, call_next), request)
             if response.prepare is not None:
                 response = await response.prepare(request)
         except ClientDisconnected:

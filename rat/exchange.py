@@ -115,6 +115,13 @@ else:
     EAGER = False
 
 
+def _close(response: Response) -> None:
+    try:
+        response.close()
+    except Exception:
+        log.exception("what was to be closed with an answer failed")
+
+
 class Exchange:
     """The request in flight on one connection; the object is used again for the next one.
 
@@ -136,7 +143,6 @@ class Exchange:
         "service",
         "stage",
         "started",
-        "status",
         "task",
     )
 
@@ -155,7 +161,6 @@ class Exchange:
         self.response: Response | None = None
         self.deadline: float | None = None
         self.started = 0.0
-        self.status = 0
 
     @property
     def is_disconnected(self) -> bool:
@@ -296,8 +301,7 @@ class Exchange:
         """Settle a cancellation; False when it was not ours."""
         cause = self.cause
         if cause is None:
-            self._close_response()
-            self._reset()
+            self._break_off()
             self._owner.abort()
             return False
         task = asyncio.current_task()
@@ -308,8 +312,7 @@ class Exchange:
             self._answer(self.service.app.error_response(503, "the handler did not answer in time", head=self.head))
             self._owner.exchange_done()
             return True
-        self._close_response()
-        self._reset()
+        self._break_off()
         if cause is not Cause.DEPARTED:
             self._owner.abort()
         return True
@@ -322,8 +325,7 @@ class Exchange:
         """The answer cannot be completed.  What the client has must not look whole, so the connection is cut."""
         head = self.head
         begun = self.stage is Stage.SENDING
-        self._close_response()
-        self._reset()
+        self._break_off()
         if not isinstance(error, ClientDisconnected):
             self.service.counters.handler_errors += 1
             what = f"{head.method} {head.target.decode('latin-1')}" if head is not None else "a request"
@@ -342,9 +344,7 @@ class Exchange:
         flow = self.flow
         for part in self.engine.send(CompleteResponse(status, response.field_lines(), response.body)):  # type: ignore[arg-type]
             flow.hold(part)  # type: ignore[arg-type]
-        self.status = status
-        self.response = response
-        self._finish()
+        self._finish(response, status)
 
     async def _send(self, response: Response, request: Request) -> None:
         if type(response) is Deferred:
@@ -356,7 +356,6 @@ class Exchange:
             self._owner.exchange_done()
             return
         engine, flow = self.engine, self.flow
-        self.status = response.status
         flow.write(cast(Any, engine.send(ResponseStart(response.status, response.field_lines()))))
         self.stage = Stage.SENDING
         self.deadline = None
@@ -369,7 +368,7 @@ class Exchange:
             await self._send_pieces(response, body)
         trailers = response.trailers
         flow.write(cast(Any, engine.send(ResponseEnd(trailers() if callable(trailers) else trailers or ()))))
-        self._finish()
+        self._finish(response, response.status)
         self._owner.exchange_done()
 
     async def _send_regions(self, parts: Wire) -> None:
@@ -421,42 +420,52 @@ class Exchange:
         if goodbye:
             flow.write(cast(Any, engine.send(ResponseContent(goodbye))))
 
-    def _finish(self) -> None:
+    def _finish(self, response: Response, status: int) -> None:
         """The answer is whole: count it, log it, let go of everything."""
-        status = self.status
-        counters = self.service.counters
-        if status >= 500:
-            counters.responses_5xx += 1
-        elif status >= 400:
-            counters.responses_4xx += 1
-        if self.service.access_log and self.head is not None:
-            access.info(
-                '%s "%s %s" %d %.1fms',
-                getattr(self._owner, "client", None) or "-",
-                self.head.method,
-                self.head.target.decode("latin-1"),
-                status,
-                (self.service.loop.time() - self.started) * 1e3,
-            )
-        self._close_response()
-        self._reset()
+        if status >= 400:
+            counters = self.service.counters
+            if status >= 500:
+                counters.responses_5xx += 1
+            else:
+                counters.responses_4xx += 1
+        if self.service.access_log:
+            self._log_access(status)
+        self.response = None
+        _close(response)
+        if self.body is not None:
+            self._drop_body()
+        self.stage = Stage.IDLE
+        self.head = None
+        self.task = None
 
-    def _close_response(self) -> None:
+    def _break_off(self) -> None:
+        """The answer will not be whole: let go of everything."""
         response, self.response = self.response, None
         if response is not None:
-            try:
-                response.close()
-            except Exception:
-                log.exception("what was to be closed with an answer failed")
+            _close(response)
+        self._drop_body()
+        self.stage = Stage.IDLE
+        self.head = None
+        self.task = None
+
+    def _drop_body(self) -> None:
         body, self.body = self.body, None
         if body is not None:
             body.fail(ClientDisconnected("the answer was complete before the content was read"))
             self.flow.resume("body")
 
-    def _reset(self) -> None:
-        self.stage = Stage.IDLE
-        self.head = None
-        self.task = None
+    def _log_access(self, status: int) -> None:
+        head = self.head
+        if head is not None:
+            client = self._owner.client
+            access.info(
+                '%s "%s %s" %d %.1fms',
+                client[0] if isinstance(client, tuple) else "-",
+                head.method,
+                head.target.decode("latin-1"),
+                status,
+                (self.service.loop.time() - self.started) * 1e3,
+            )
 
     # -- from outside
 
@@ -478,8 +487,7 @@ class Exchange:
         if body is not None:
             body.fail(ClientDisconnected("the client left inside the content"))
         if self.task is None:
-            self._close_response()
-            self._reset()
+            self._break_off()
         else:
             self.cause = None
             self.cancel(Cause.DEPARTED)

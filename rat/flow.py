@@ -216,3 +216,8 @@ class Flow:
         if self._paused and not self.reasons and not self.lost and not self.transport.is_closing():
             self._paused = False
             self.transport.resume_reading()
+
+    def resume_all(self) -> None:
+        """Take every reason back."""
+        for reason in tuple(self.reasons):
+            self.resume(reason)

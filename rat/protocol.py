@@ -185,8 +185,8 @@ class HttpProtocol(asyncio.Protocol):
                         self._head_since = None
                     elif self._head_since is None:
                         self._head_since = self.touched
-                    for reason in tuple(flow.reasons):
-                        flow.resume(reason)
+                    if flow.reasons:
+                        flow.resume_all()
                     break
                 if type(event) is RequestReceived:
                     self._head_since = None
@@ -263,8 +263,7 @@ class HttpProtocol(asyncio.Protocol):
             self.link = Link.LINGERING
             self._linger_until = self.service.clock.now + self.service.config.timeouts.linger
             self._linger_left = limits.linger
-            for reason in tuple(self.flow.reasons):
-                self.flow.resume(reason)
+            self.flow.resume_all()
             self.transport.write_eof()
         else:
             self._close_transport()

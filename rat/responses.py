@@ -355,10 +355,10 @@ def normalise(value: object, accept: str | None = None) -> Response:
     kind = type(value)
     if kind is dict or kind is list:
         return _from_value(value, accept)
-    if isinstance(value, Response):
-        return value
     if kind is str:
         return Response.of(value.encode("utf-8"), _TEXT_FIELDS)  # type: ignore[attr-defined]
+    if isinstance(value, Response):
+        return value
     if kind is bytes:
         return Response.of(value, _BYTES_FIELDS)  # type: ignore[arg-type]
     if value is None:
