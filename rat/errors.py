@@ -9,6 +9,8 @@ Standard library only: this is the ground floor, and everything may import it.
     │   ├── LocalProtocolError        our caller broke the rules of the protocol
     │   └── RemoteProtocolError       the peer broke them
     ├── CodecError (ValueError)       .path where in the value, .offset where in the bytes
+    ├── CallError                     a call over frames failed: .code, .message, .detail
+    │   └── ConnectionLost            the connection ended before the answer came
     ├── ClientDisconnected            the peer left before the message was whole
     ├── HTTPError                     raise it in a handler to answer with .status
     │   └── ContentTooLarge           413: the content passed its limit
@@ -20,13 +22,16 @@ Standard library only: this is the ground floor, and everything may import it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 __all__ = [
     "AppLoadError",
     "BindError",
+    "CallError",
     "ClientDisconnected",
     "CodecError",
     "ConfigError",
+    "ConnectionLost",
     "ContentTooLarge",
     "HTTPError",
     "LocalProtocolError",
@@ -75,6 +80,27 @@ class CodecError(RatError, ValueError):
         self.offset = offset
         place = f" at {path}" if path is not None else f" at offset {offset}" if offset is not None else ""
         super().__init__(message + place)
+
+
+class CallError(RatError):
+    """A call over frames failed.  Raised by the client; raise it in a handler to answer a call with it.
+
+    *code* is for programs (``not_found``, ``bad_arguments``, ``internal``, or the application's own), *message* for
+    people, *detail* any value.
+    """
+
+    def __init__(self, code: str, message: str = "", detail: Any = None) -> None:
+        super().__init__(f"{code}: {message}" if message else code)
+        self.code = code
+        self.message = message
+        self.detail = detail
+
+
+class ConnectionLost(CallError):
+    """The connection ended before the answer came; whether the call was carried out is not known."""
+
+    def __init__(self, message: str = "the connection was lost") -> None:
+        super().__init__("connection_lost", message)
 
 
 class ClientDisconnected(RatError):

@@ -117,6 +117,12 @@ class HttpProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the client."""
+        if not data[0] and self._is_fresh:
+            # A HELLO frame begins with 0, and no HTTP request does.
+            from rat.frames_protocol import hand_over
+
+            hand_over(self, data)
+            return
         self.touched = self.service.clock.now
         if self.link is not Link.OPEN:
             self._discard(len(data))
@@ -130,6 +136,11 @@ class HttpProtocol(asyncio.Protocol):
                 exchange.pump()
         else:
             self.flow.pause("pipeline")
+
+    @property
+    def _is_fresh(self) -> bool:
+        """No byte has come on this connection."""
+        return self._head_since is not None and self.engine.state is HttpState.IDLE and self.link is Link.OPEN
 
     def eof_received(self) -> bool:
         """The client has closed its side; it may still read."""
@@ -162,6 +173,7 @@ class HttpProtocol(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The transport takes bytes again."""
         self.flow.resume_writing()
+        self.exchange.resume_writing()
         if self.exchange.stage is Stage.IDLE and self.link is Link.OPEN:
             self.advance()
 

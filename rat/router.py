@@ -9,11 +9,14 @@ import enum
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from rat.dispatch import Handler, Middleware, call_style
 from rat.problems import ErrorHandler, ErrorHandlers
 from rat.routing import PathPattern
+
+if TYPE_CHECKING:
+    from rat.procedures import Procedure
 
 __all__ = ["UNSET", "Route", "Router", "Scope", "Unset"]
 
@@ -69,7 +72,7 @@ class Router:
         self._entries: list[Route | tuple[str, Router]] = []
         self._frozen = False
         self._host: Router | None = None
-        self.calls: dict[str, Handler] = {}
+        self.calls: dict[str, Procedure] = {}
         """Procedures by name, as declared by ``call``."""
 
     def _check_open(self) -> None:
@@ -170,12 +173,37 @@ class Router:
             if name in self.calls:
                 raise ValueError(f"call {name!r} is declared twice")
             from rat.calls import over_http
+            from rat.procedures import Procedure
 
-            self.calls[name] = handler
-            self._declare(f"/_call/{name}", ("POST",), over_http(name, handler), name=f"call {name}", **options)
+            procedure = Procedure(name, handler, thread=options.pop("thread", False), timeout=options.get("timeout"))
+            self.calls[name] = procedure
+            self._declare(f"/_call/{name}", ("POST",), over_http(procedure), name=f"call {name}", **options)
             return handler
 
         return declare
+
+    def frames(self, handler: F) -> F:
+        """Declare ``async def handler(connection)`` for peers that speak frames and make no calls.
+
+        The connection is an async iterator of their values and has ``await connection.send(value)``.  ValueError for a
+        second one.
+        """
+        from rat.procedures import CONNECTION, Procedure, answer_connection
+
+        self._check_open()
+        if CONNECTION in self.calls:
+            raise ValueError("a handler for frames connections is declared twice")
+        self.calls[CONNECTION] = Procedure(CONNECTION, answer_connection(handler))
+        return handler
+
+    def procedures(self) -> dict[str, Procedure]:
+        """The procedures by name, those of mounted routers included.  Raises ValueError for a name that two have."""
+        found = dict(self.calls)
+        for router in self._mounted():
+            for name, procedure in router.calls.items():
+                if found.setdefault(name, procedure) is not procedure:
+                    raise ValueError(f"call {name!r} is declared in two routers")
+        return found
 
     def static(self, prefix: str, directory: str | Path, **options: Any) -> None:
         """Serve the files below *directory* under *prefix*; options as ``rat.static.StaticFiles`` has them."""

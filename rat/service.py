@@ -69,6 +69,7 @@ class Service:
     __slots__ = (
         "access_log",
         "app",
+        "calls",
         "clock",
         "config",
         "connections",
@@ -85,6 +86,7 @@ class Service:
         self, app: Rat, config: ServerConfig, loop: asyncio.AbstractEventLoop, clock: Clock, *, access_log: bool = False
     ) -> None:
         self.app = app
+        self.calls = app.procedures()
         self.config = config
         self.loop = loop
         self.clock = clock

@@ -101,6 +101,11 @@ class FramesEngine(FrameSender):
         return self._reader.wanted()
 
     @property
+    def is_at_end(self) -> bool:
+        """Whether the peer will send no more."""
+        return self._eof
+
+    @property
     def is_inside_frame(self) -> bool:
         """Whether a part of a frame is here, or a part of a value: its deadline runs."""
         return self._reader.is_inside_frame or self._assembled is not None
@@ -145,6 +150,10 @@ class FramesEngine(FrameSender):
         self._reader = FrameReader(0)
         self._writer.frame(Kind.GOAWAY, 0, 0, pack_goaway(events.Goaway(self._last_remote, code, message)))
         return RemoteProtocolError(message, status=None)
+
+    def fail(self, code: str, message: str) -> None:
+        """Give up on the peer: one GOAWAY is said, nothing more is read."""
+        self._refuse(code, message)
 
     def _receive(self, word: int, stream_id: int, payload: bytes | memoryview) -> events.Event | None:
         """Any frame, judged in full."""

@@ -1,0 +1,301 @@
+"""The server's side of a frames connection: calls in, the application's answers out.
+
+One task for each call whose handler waits; a plain handler is answered in the turn that read its call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, Final
+
+from rat.errors import CallError, ClientDisconnected, CodecError, RemoteProtocolError
+from rat.exchange import spawn
+from rat.frames import events
+from rat.frames.engine import FramesEngine
+from rat.peer import Link, Peer, StreamOver
+from rat.procedures import CallRequest, failure
+from rat.stream.blob import Blob
+from rat.stream.inbox import nothing
+from rat.stream.iterators import threaded
+
+if TYPE_CHECKING:
+    from rat.app import Rat
+    from rat.messages import Address
+    from rat.protocol import HttpProtocol
+    from rat.service import Service
+
+__all__ = ["FramesProtocol", "hand_over"]
+
+log = logging.getLogger("rat.server")
+
+_AT_ONCE: Final = frozenset((dict, list, str, int, float, bool, type(None), bytes, bytearray, memoryview, tuple))
+"""Types of results that are sent without a second look."""
+
+
+class FramesProtocol(Peer):
+    """One connection of a frames client."""
+
+    __slots__ = ("_asked_since", "_deadlines", "_late", "_streaming", "_tasks", "client", "made", "server",
+                 "service")  # fmt: skip
+
+    def __init__(self, service: Service) -> None:
+        config = service.config
+        super().__init__(
+            service.loop,
+            FramesEngine(config.frames, is_client=False),
+            high_water=config.limits.write_high_water,
+            low_water=config.limits.write_low_water,
+        )
+        self.service = service
+        self.client: Address | None = None
+        self.server: Address | None = None
+        self.made = self.touched = service.clock.now
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._deadlines: dict[int, float] = {}
+        self._late: set[int] = set()
+        self._streaming: set[int] = set()
+        self._asked_since = 0.0
+
+    # -- the connection
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has connected."""
+        super().connection_made(transport)
+        self.client = transport.get_extra_info("peername") or None
+        self.server = transport.get_extra_info("sockname") or None
+        service = self.service
+        service.add(self)
+        if service.draining:
+            self.drain()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone: its handlers are cancelled."""
+        super().connection_lost(exc)
+        if self._tasks:
+            self.service.counters.disconnects += 1
+        for task in tuple(self._tasks.values()):
+            task.cancel()
+        self.service.remove(self)
+
+    def now(self) -> float:
+        """The service's clock."""
+        return self.service.clock.now
+
+    def lost_error(self) -> Exception:
+        """For handlers that read a stream."""
+        return ClientDisconnected("the client left before the stream was whole")
+
+    def refused(self, error: RemoteProtocolError) -> None:
+        """The client broke the rules."""
+        self.service.counters.protocol_errors += 1
+        log.debug("refused frames from %s: %s", self.client, error)
+
+    def finish(self) -> None:
+        """The client sends no more, or the server stops: finite answers are finished, streams end at once."""
+        if self.engine.is_at_end:
+            for inbox in self.inboxes.values():
+                inbox.fail(self.lost_error())
+            for stream_id in self._streaming:
+                self._tasks[stream_id].cancel()
+        super().finish()
+
+    # -- what handlers see of it
+
+    @property
+    def app(self) -> Rat:
+        """The application that answers."""
+        return self.service.app
+
+    def items_of(self, stream_id: int) -> AsyncIterator[Any]:
+        """What the caller sends on the call."""
+        inbox = self.inboxes.get(stream_id)
+        return inbox if inbox is not None else nothing()
+
+    # -- calls
+
+    def take_over(self, data: bytes) -> None:
+        """*data* was read before this protocol had the connection."""
+        self.engine.receive_data(data)
+        self.pump()
+
+    def call_received(self, call: events.Call) -> None:
+        """Answer, or begin to."""
+        service = self.service
+        service.counters.requests += 1
+        name, stream_id = call.name, call.stream_id
+        procedure = service.calls.get(name)
+        if procedure is None:
+            self.engine.error(stream_id, "not_found", f"there is no call {name!r:.80}")
+            return
+        request = CallRequest(self, name, stream_id)
+        if call.is_open:
+            self.open_inbox(stream_id)
+        try:
+            result = service.context.copy().run(procedure.invoke, request, call.args, call.kwargs)
+            if type(result) in _AT_ONCE:
+                self.engine.result(stream_id, result)
+                if call.is_open:
+                    self.forget(stream_id)
+                return
+        except Exception as error:
+            self._fail(name, stream_id, error)
+            return
+        self._begin(call, result, procedure.timeout)
+
+    def _begin(self, call: events.Call, result: Any, seconds: float | None) -> None:
+        """Go on with a call in a task of its own, for *seconds* or as long as the caller says."""
+        stream_id = call.stream_id
+        asked = call.options.get("deadline") if call.options else None
+        if isinstance(asked, int | float) and not isinstance(asked, bool) and asked >= 0:
+            seconds = asked if seconds is None else min(seconds, asked)
+        if seconds is not None:
+            self._deadlines[stream_id] = self.now() + seconds
+        task = spawn(self.service, self._run(call.name, stream_id, result))
+        if not task.done():
+            self._tasks[stream_id] = task
+
+    async def _run(self, name: str, stream_id: int, result: Any) -> None:
+        try:
+            while type(result) is CoroutineType:
+                result = await result
+            if type(result) not in _AT_ONCE and await self._send_stream(stream_id, result):
+                self.engine.end(stream_id)
+            else:
+                if self.flow.write_paused:
+                    await self.writable()
+                if self.engine.is_live(stream_id):
+                    self.engine.result(stream_id, result)
+        except asyncio.CancelledError:
+            self._cancelled(stream_id)
+        except StreamOver:
+            log.debug("call %s of %s was over before its stream was", name, self.client)
+        except Exception as error:
+            self._fail(name, stream_id, error)
+        finally:
+            self._tasks.pop(stream_id, None)
+            self._deadlines.pop(stream_id, None)
+            self._streaming.discard(stream_id)
+            self.forget(stream_id)
+            self.flush_soon()
+            self.close_if_finished()
+
+    async def _send_stream(self, stream_id: int, result: Any) -> bool:
+        """Send the items or pieces of *result*; False when it is a single value."""
+        if isinstance(result, Blob):
+            send: Callable[[int, Any], Any] = self.send_data
+        elif isinstance(result, AsyncIterable | Iterator):
+            send = self.send_item
+        else:
+            return False
+        self._streaming.add(stream_id)
+        source: AsyncIterable[Any] = result if isinstance(result, AsyncIterable | Blob) else threaded(result)
+        items: Any = aiter(source)
+        try:
+            async for item in items:
+                await send(stream_id, item)
+        finally:
+            if hasattr(items, "aclose"):
+                await items.aclose()
+        return True
+
+    def _cancelled(self, stream_id: int) -> None:
+        """A task was cancelled: because the caller wants no more, the time is over, or the connection ends."""
+        if self.engine.is_live(stream_id) and self.link is not Link.LOST:
+            if stream_id in self._late:
+                self.service.counters.request_timeouts += 1
+                self.engine.error(stream_id, "deadline", "the call was not answered before its deadline")
+            else:
+                self.engine.error(stream_id, "cancelled", "the call was cancelled by the server")
+        self._late.discard(stream_id)
+
+    def _fail(self, name: str, stream_id: int, error: Exception) -> None:
+        """Tell the caller, as far as that is its business."""
+        told = failure(error, name)
+        if told.code == "internal":
+            self.service.counters.handler_errors += 1
+        if not self.engine.is_live(stream_id) or self.link is Link.LOST:
+            return
+        try:
+            self.engine.error(stream_id, told.code, told.message, told.detail)
+        except CodecError:
+            self.engine.error(stream_id, told.code, told.message)
+        self.forget(stream_id)
+
+    def cancel_received(self, cancel: events.Cancel) -> None:
+        """The caller wants no more."""
+        stream_id = cancel.stream_id
+        self.forget(stream_id, CallError("cancelled", "the caller cancelled the call"))
+        task = self._tasks.get(stream_id)
+        if task is not None:
+            task.cancel()
+
+    # -- deadlines and the end
+
+    @property
+    def is_idle(self) -> bool:
+        """No call is in flight, and no part of a frame has come."""
+        return self.link is Link.OPEN and not self.engine.calls_in_flight and not self.engine.is_inside_frame
+
+    def drain(self) -> None:
+        """Take no new calls, finish those that run, then close; the service is draining."""
+        if self.link is Link.OPEN:
+            self.engine.goaway("the server is stopping")
+            self.flush()
+            self.finish()
+
+    def check(self, now: float) -> None:
+        """Enforce the deadlines that have passed at *now*."""
+        timeouts = self.service.config.timeouts
+        frame_timeout = self.service.config.frames.frame_timeout
+        if self.stalled_writing(now, timeouts.write_stall):
+            self.service.counters.write_stalls += 1
+            self.abort()
+        elif self.link is Link.CLOSING or self.link is Link.LOST:
+            return
+        elif not self.has_hello:
+            if now - self.made >= timeouts.head:
+                self._late_peer("head_timeouts", f"no HELLO after {timeouts.head:g} seconds")
+        elif self.stalled_reading(now, frame_timeout):
+            self._late_peer("body_timeouts", f"a frame was not complete after {frame_timeout:g} seconds")
+        else:
+            self._check_silence(now, timeouts.keep_alive, frame_timeout)
+            for stream_id, deadline in tuple(self._deadlines.items()):
+                if now >= deadline:
+                    del self._deadlines[stream_id]
+                    self._late.add(stream_id)
+                    self._tasks[stream_id].cancel()
+
+    def _late_peer(self, counter: str, message: str) -> None:
+        counters = self.service.counters
+        setattr(counters, counter, getattr(counters, counter) + 1)
+        self.engine.fail("timeout", message)
+        self.close()
+
+    def _check_silence(self, now: float, keep_alive: float, patience: float) -> None:
+        """Ask a peer that has been silent for long whether it is there; leave it when it does not answer."""
+        if self.flow.reasons or now - self.touched < keep_alive:
+            return
+        if self._asked_since <= self.touched:
+            self._asked_since = now
+            self.engine.ping(b"rat ping")
+            self.flush()
+        elif now - self._asked_since >= patience:
+            self.service.counters.idle_timeouts += 1
+            self.abort()
+
+
+def hand_over(http: HttpProtocol, data: bytes) -> None:
+    """The first byte on a connection was 0, which begins a HELLO and no HTTP request: frames from here on."""
+    transport, service = http.transport, http.service
+    service.connections.discard(http)
+    service.counters.connections_accepted -= 1
+    protocol = FramesProtocol(service)
+    # uvloop chooses between data_received and get_buffer when reading starts.
+    transport.pause_reading()
+    transport.set_protocol(protocol)
+    protocol.connection_made(transport)
+    transport.resume_reading()
+    protocol.take_over(data)

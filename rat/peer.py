@@ -1,0 +1,404 @@
+"""One side of a frames connection over a transport: what server and client have in common.
+
+Owns reading into the slab, one write per turn, credit that is waited for, and what both sides do when the other is
+silent, slow or gone.  What a call means is for the two classes above it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any, ClassVar, cast
+
+from rat.errors import ConnectionLost, LocalProtocolError, RemoteProtocolError
+from rat.events import Buffer, Signal
+from rat.flow import Flow
+from rat.frames import events
+from rat.frames.engine import FramesEngine
+from rat.frames.reader import EXACT_FROM
+from rat.frames.tables import ConnectionState
+from rat.stream.inbox import Inbox
+
+__all__ = ["Link", "Peer", "StreamOver"]
+
+log = logging.getLogger("rat.frames")
+
+_SLAB = 2 * EXACT_FROM
+_JOIN_BELOW = 64 * 1024
+_threads = threading.local()
+
+
+def _slab() -> memoryview:
+    """The slab of this thread: every connection of its loop reads into it, since no frame stays there."""
+    slab: memoryview | None = getattr(_threads, "slab", None)
+    if slab is None:
+        slab = _threads.slab = memoryview(bytearray(_SLAB))
+    return slab
+
+
+class Link(enum.Enum):
+    """What this side still does with the connection."""
+
+    OPEN = "calls are made and answered"
+    FINISHING = "no new calls: it closes when the last one is over"
+    CLOSING = "what is unsent is being sent"
+    LOST = "the transport is gone"
+
+
+TRANSITIONS = {
+    # link             sees                          becomes
+    (Link.OPEN, "drain"): Link.FINISHING,
+    (Link.OPEN, "end of stream"): Link.FINISHING,
+    (Link.OPEN, "protocol error"): Link.CLOSING,
+    (Link.OPEN, "deadline"): Link.CLOSING,
+    (Link.FINISHING, "last call over"): Link.CLOSING,
+    (Link.FINISHING, "protocol error"): Link.CLOSING,
+    (Link.FINISHING, "deadline"): Link.CLOSING,
+    (Link.OPEN, "connection lost"): Link.LOST,
+    (Link.FINISHING, "connection lost"): Link.LOST,
+    (Link.CLOSING, "connection lost"): Link.LOST,
+}
+
+
+class StreamOver(LocalProtocolError):
+    """The other side has ended the call; nothing more can be sent on it."""
+
+
+class Peer(asyncio.BufferedProtocol):
+    """A transport's callbacks on one side, the frames engine's verbs on the other.
+
+    Not safe across threads.  After :meth:`connection_lost` every inbox fails, and who waits for credit gets StreamOver.
+    """
+
+    __slots__ = ("_credit_waiters", "_flush_handle", "_frame_since", "_progress", "_progress_since", "_slab",
+                 "_write_waiters", "engine", "flow", "inboxes", "link", "loop", "touched", "transport")  # fmt: skip
+
+    transport: asyncio.Transport
+    _DISPATCH: ClassVar[dict[type[Any], Callable[[Any, Any], None]]]
+    reads_when_full: ClassVar[bool] = False
+    """Whether reading goes on while the transport is full of what this side has written."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, engine: FramesEngine, *, high_water: int, low_water: int
+    ) -> None:
+        self.loop = loop
+        self.engine = engine
+        self.flow = Flow(loop, high_water=high_water, low_water=low_water)
+        self.inboxes: dict[int, Inbox] = {}
+        self.link = Link.OPEN
+        self.touched = 0.0
+        """When the peer was last heard."""
+        self._slab = _slab()
+        self._credit_waiters: dict[int, asyncio.Future[None]] = {}
+        self._write_waiters: list[asyncio.Future[None]] = []
+        self._flush_handle: asyncio.Handle | None = None
+        self._frame_since: float | None = None
+        self._progress = 0
+        self._progress_since = 0.0
+
+    # -- the transport calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection stands."""
+        self.transport = cast(asyncio.Transport, transport)
+        self.flow.connection_made(self.transport)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where to read to: the slab, or what is missing of a large frame."""
+        return self.engine.get_buffer(self._slab)
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Bytes of the peer are there."""
+        self.touched = self.now()
+        self.engine.buffer_updated(self._slab, nbytes)
+        self.pump()
+
+    def eof_received(self) -> bool:
+        """The peer will send no more; what it is owed is still sent."""
+        self.engine.receive_eof()
+        self.pump()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The transport is gone."""
+        self.link = Link.LOST
+        self.flow.connection_lost()
+        if self._flush_handle is not None:
+            self._flush_handle.cancel()
+            self._flush_handle = None
+        for inbox in self.inboxes.values():
+            inbox.fail(self.lost_error())
+        self.inboxes.clear()
+        for stream_id in tuple(self._credit_waiters):
+            self._wake(stream_id)
+        self._wake_writers()
+
+    def pause_writing(self) -> None:
+        """The transport is full."""
+        self.flow.write_paused = True
+
+    def resume_writing(self) -> None:
+        """The transport takes bytes again."""
+        self.flow.resume_writing()
+        self._wake_writers()
+        if "output" in self.flow.reasons:
+            self.pump()
+
+    # -- what the two sides say for themselves
+
+    def now(self) -> float:
+        """Monotonic seconds; may be coarse."""
+        return self.loop.time()
+
+    def lost_error(self) -> Exception:
+        """What readers of unfinished streams get when the connection is gone."""
+        return ConnectionLost()
+
+    def hello_received(self, hello: events.Hello) -> None:
+        """The peer has introduced itself."""
+
+    def call_received(self, call: events.Call) -> None:
+        """The peer calls."""
+        self.engine.error(call.stream_id, "not_found", "this side answers no calls")
+
+    def result_received(self, result: events.Result) -> None:
+        """An answer to a call of this side."""
+
+    def error_received(self, error: events.Error) -> None:
+        """A call of this side has failed."""
+
+    def cancel_received(self, cancel: events.Cancel) -> None:
+        """The peer wants no more of a call."""
+
+    def end_received(self, end: events.End) -> None:
+        """The peer has sent all of its part of a stream."""
+        inbox = self.inboxes.get(end.stream_id)
+        if inbox is not None:
+            inbox.end()
+
+    def goaway_received(self, goaway: events.Goaway) -> None:
+        """The peer takes no new calls."""
+
+    def refused(self, error: RemoteProtocolError) -> None:
+        """The peer broke the rules; the connection is being closed."""
+        log.debug("frames connection refused: %s", error)
+
+    # -- events
+
+    def pump(self) -> None:
+        """Take events of the engine, and write what they gave rise to, once."""
+        engine, flow = self.engine, self.flow
+        next_event, dispatch = engine.next_event, self._DISPATCH
+        taken = False
+        try:
+            while True:
+                if flow.write_paused and not self.reads_when_full:
+                    flow.pause("output")
+                    break
+                event = next_event()
+                kind = event.__class__
+                if kind is Signal:
+                    flow.resume("output")
+                    if event is Signal.CLOSED:
+                        self.finish()
+                    break
+                taken = True
+                if kind is events.Call:
+                    self.call_received(cast(events.Call, event))
+                else:
+                    dispatch[kind](self, event)
+        except RemoteProtocolError as error:
+            self.refused(error)
+            self.close()
+        finally:
+            engine.release()
+            if not engine.is_inside_frame:
+                self._frame_since = None
+            elif taken or self._frame_since is None:
+                self._frame_since = self.now()
+            self.flush()
+
+    def _item_received(self, item: events.Item) -> None:
+        inbox = self.inboxes.get(item.stream_id)
+        if inbox is not None:
+            inbox.feed(item.value, item.size)
+
+    def _data_received(self, data: events.Data) -> None:
+        inbox = self.inboxes.get(data.stream_id)
+        if inbox is not None:
+            inbox.feed(data.data, data.size)
+
+    def _credit_received(self, credit: events.Credit) -> None:
+        if self.engine.credit_of(credit.stream_id) > 0:
+            self._wake(credit.stream_id)
+
+    def _pong_received(self, pong: events.Pong) -> None:
+        """Any byte of the peer shows that it is there; this one was asked for."""
+
+    # -- writing
+
+    def flush(self) -> None:
+        """Write what the engine has gathered."""
+        out = self.engine.take()
+        if out:
+            flow = self.flow
+            if sum(map(len, out)) < _JOIN_BELOW:
+                flow.hold(b"".join(out))
+            else:
+                flow.write(out)
+            flow.flush()
+
+    def flush_soon(self) -> None:
+        """Write what the engine has gathered when the loop's turn ends: one write for all who ask in it."""
+        if self._flush_handle is None and not self.flow.lost:
+            self._flush_handle = self.loop.call_soon(self._flush_at_end_of_turn)
+
+    def _flush_at_end_of_turn(self) -> None:
+        self._flush_handle = None
+        self.flush()
+
+    def open_inbox(self, stream_id: int) -> Inbox:
+        """Where the items that the peer sends on the call will lie."""
+
+        def taken(size: int) -> None:
+            self.engine.consume(stream_id, size)
+            if self.engine.has_output:
+                self.flush_soon()
+
+        inbox = self.inboxes[stream_id] = Inbox(taken)
+        return inbox
+
+    async def send_item(self, stream_id: int, value: Any) -> None:
+        """Send one item; waits for credit and for room in the transport.  Raises StreamOver when the call has ended."""
+        while True:
+            if not self.engine.is_live(stream_id) or self.flow.lost:
+                raise StreamOver(f"call {stream_id} is over")
+            if self.engine.item(stream_id, value):
+                break
+            await self._credit(stream_id)
+        self.flush_soon()
+        if self.flow.write_paused:
+            await self.writable()
+
+    async def send_data(self, stream_id: int, data: Buffer) -> None:
+        """Send bytes of a blob; waits as :meth:`send_item` does.  *data* may not be changed until the peer has it."""
+        rest = memoryview(data).cast("B")
+        while len(rest):
+            if not self.engine.is_live(stream_id) or self.flow.lost:
+                raise StreamOver(f"call {stream_id} is over")
+            taken = self.engine.data(stream_id, rest)
+            rest = rest[taken:]
+            if self.flow.write_paused:
+                self.flush()
+                await self.writable()
+            elif len(rest):
+                await self._credit(stream_id)
+        self.flush_soon()
+
+    async def _credit(self, stream_id: int) -> None:
+        self.flush()
+        waiter = self._credit_waiters[stream_id] = self.loop.create_future()
+        try:
+            await waiter
+        finally:
+            del self._credit_waiters[stream_id]
+
+    def _wake(self, stream_id: int) -> None:
+        waiter = self._credit_waiters.get(stream_id)
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    async def writable(self) -> None:
+        """Wait until the transport takes bytes again, or is gone."""
+        while self.flow.write_paused and not self.flow.lost:
+            waiter = self.loop.create_future()
+            self._write_waiters.append(waiter)
+            try:
+                await waiter
+            finally:
+                self._write_waiters.remove(waiter)
+
+    def _wake_writers(self) -> None:
+        for waiter in self._write_waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def forget(self, stream_id: int, error: Exception | None = None) -> None:
+        """The call is over: its reader gets *error* or the end, its writer StreamOver."""
+        inbox = self.inboxes.pop(stream_id, None)
+        if inbox is not None:
+            if error is not None:
+                inbox.fail(error)
+            else:
+                inbox.end()
+        self._wake(stream_id)
+
+    # -- the end
+
+    @property
+    def is_lost(self) -> bool:
+        """The transport is gone."""
+        return self.link is Link.LOST
+
+    def finish(self) -> None:
+        """Close when the last call is over: at once, if there is none."""
+        if self.link is Link.OPEN:
+            self.link = Link.FINISHING
+        self.close_if_finished()
+
+    def close_if_finished(self) -> None:
+        """Close if that is all that is left to do."""
+        if self.link is Link.FINISHING and not self.engine.calls_in_flight:
+            self.close()
+
+    def close(self) -> None:
+        """Write what is unsent, then close."""
+        if self.link is Link.OPEN or self.link is Link.FINISHING:
+            self.link = Link.CLOSING
+            self.flush()
+            self.transport.close()
+
+    def abort(self) -> None:
+        """Close now, losing what is unsent."""
+        if self.link is not Link.LOST:
+            self.link = Link.CLOSING
+            self.transport.abort()
+
+    # -- deadlines
+
+    def stalled_writing(self, now: float, limit: float) -> bool:
+        """Whether the peer has taken nothing of what waits for it for *limit* seconds."""
+        if not self.transport.get_write_buffer_size():
+            self._progress_since = now
+            return False
+        progress = self.flow.progress()
+        if progress != self._progress:
+            self._progress = progress
+            self._progress_since = now
+        return now - self._progress_since >= limit
+
+    def stalled_reading(self, now: float, limit: float) -> bool:
+        """Whether a frame has been incomplete for *limit* seconds."""
+        return self._frame_since is not None and not self.flow.reasons and now - self._frame_since >= limit
+
+    @property
+    def has_hello(self) -> bool:
+        """Whether the peer has introduced itself."""
+        return self.engine.state is not ConnectionState.HELLO
+
+
+Peer._DISPATCH = {
+    events.Hello: lambda peer, event: peer.hello_received(event),
+    events.Result: lambda peer, event: peer.result_received(event),
+    events.Error: lambda peer, event: peer.error_received(event),
+    events.Cancel: lambda peer, event: peer.cancel_received(event),
+    events.End: lambda peer, event: peer.end_received(event),
+    events.Goaway: lambda peer, event: peer.goaway_received(event),
+    events.Item: Peer._item_received,
+    events.Data: Peer._data_received,
+    events.Credit: Peer._credit_received,
+    events.Pong: Peer._pong_received,
+}

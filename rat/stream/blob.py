@@ -1,0 +1,66 @@
+"""Bytes of any size as pieces, whatever they come from.  Knows files and iterators, and no connection."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from pathlib import Path
+from typing import BinaryIO, TypeAlias
+
+from rat.events import Buffer
+from rat.stream.iterators import threaded
+
+__all__ = ["Blob", "BlobSource"]
+
+_PIECE = 256 * 1024
+
+BlobSource: TypeAlias = (
+    "bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO | Iterable[Buffer] | AsyncIterable[Buffer]"
+)
+
+
+class Blob:
+    """Bytes that are sent as they are, piece by piece: return one from a call, or give one to an upload.
+
+    *source*: a buffer, the path of a file, a file open for reading, or an iterable or async iterable of buffers.  Files
+    are read in a thread, *piece* bytes at a time; one that was given open is left open.  Used once.
+    """
+
+    __slots__ = ("_piece", "_source")
+
+    def __init__(self, source: BlobSource, *, piece: int = _PIECE) -> None:
+        if piece < 1:
+            raise ValueError(f"piece of {piece} bytes, and it must be at least 1")
+        self._source = source
+        self._piece = piece
+
+    def __aiter__(self) -> AsyncIterator[Buffer]:
+        return self._pieces()
+
+    async def _pieces(self) -> AsyncIterator[Buffer]:
+        source = self._source
+        if isinstance(source, bytes | bytearray | memoryview):
+            view = memoryview(source).cast("B")
+            for start in range(0, len(view), self._piece):
+                yield view[start : start + self._piece]
+        elif isinstance(source, str | os.PathLike):
+            file = await asyncio.to_thread(Path(source).open, "rb")
+            try:
+                while data := await asyncio.to_thread(file.read, self._piece):
+                    yield data
+            finally:
+                file.close()
+        elif isinstance(source, AsyncIterable):
+            async for given in source:
+                yield given
+        elif hasattr(source, "read"):
+            while data := await asyncio.to_thread(source.read, self._piece):
+                yield data
+        else:
+            pieces = threaded(source)
+            try:
+                async for given in pieces:
+                    yield given
+            finally:
+                await pieces.aclose()
