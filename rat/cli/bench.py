@@ -97,7 +97,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output and nothing else")
     parser.add_argument("--loop", choices=("auto", "uvloop", "asyncio"), default="auto")
-    parser.set_defaults(func=run)
+    parser.set_defaults(func=run, run=run)
 
 
 def add_parser(subparsers: Any) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,10 +93,18 @@ class MachineCpu:
         return MachineCpu(self.busy - earlier.busy, self.total - earlier.total)
 
 
-def machine_cpu() -> MachineCpu:
-    """Read /proc/stat.  Time stolen by other guests of the host counts as busy."""
-    user, nice, system, idle, iowait, irq, softirq, steal = (
-        int(value) / _TICK for value in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
-    )
-    busy = user + nice + system + irq + softirq + steal
-    return MachineCpu(busy, busy + idle + iowait)
+def machine_cpu(cores: Sequence[int] | None = None) -> MachineCpu:
+    """Read /proc/stat, for *cores* or for all.  Time stolen by other guests of the host counts as busy.
+
+    Raises OSError where there is no /proc/stat.
+    """
+    wanted = {"cpu"} if cores is None else {f"cpu{core}" for core in cores}
+    busy = total = 0.0
+    for line in Path("/proc/stat").read_text().splitlines():
+        name, *figures = line.split()
+        if name in wanted:
+            user, nice, system, idle, iowait, irq, softirq, steal = (int(figure) / _TICK for figure in figures[:8])
+            at_work = user + nice + system + irq + softirq + steal
+            busy += at_work
+            total += at_work + idle + iowait
+    return MachineCpu(busy, total)

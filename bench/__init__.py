@@ -1,0 +1,1 @@
+"""Benchmarks: what this server costs beside others, on the machine at hand."""

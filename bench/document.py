@@ -1,0 +1,125 @@
+"""docs/benchmarks.md and its plots, made from one result file.  The page is never written by hand."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from bench.harness.environment import ROOT
+from bench.harness.report import figure, notes, ratio_to
+from bench.harness.results import load
+
+PAGE = ROOT / "docs" / "benchmarks.md"
+RIVALS = ("uvicorn", "granian", "nginx", "node", "starlette", "fastapi", "aiohttp", "sanic", "hypercorn")
+
+
+def page(result: dict[str, Any], source: str, plot: str | None) -> str:
+    """The whole page in Markdown."""
+    machine = result["machine"]
+    lines = [
+        "# Benchmarks",
+        "",
+        f"<!-- made by `python -m bench document` from {source}; do not edit -->",
+        "",
+        f"Measured on {result['date'][:10]}, commit `{result['commit'] or 'unknown'}`, on {machine['processor']} with "
+        f"{machine['cores']} cores{' (a virtual machine)' if machine['virtual'] else ''}, Linux {machine['kernel']}, "
+        f"Python {machine['python']}. Every figure is in [`{Path(source).name}`](../{source}), turn by turn. "
+        "`make bench` repeats it on your machine.",
+        "",
+        f"**How far to trust it:** {result['trust']['text']}.",
+        "",
+        "The cost is the server's CPU time, not the wall clock's: on a shared machine the clock measures neighbours. "
+        "Each server has one process on one core, the client has the other. All servers take their turns in each "
+        "round, and *of the floor* divides the cost of the floor (a bare uvloop protocol that parses nothing and "
+        "knows its answer) in the same round by the server's: 1.00 is what the machine allows, 0.50 costs twice as "
+        "much. "
+        "Targets and a cookie differ from request to request. Before, while and after load is made, every answer is "
+        "compared with the right one; a server that answers wrongly has no figures here.",
+        "",
+    ]
+    if plot:
+        lines += [f"![Share of the floor, for each workload and server](../{plot})", ""]
+    summary = _summary(result)
+    if summary:
+        lines += ["## In short", "", *summary, ""]
+    for work in result["workloads"].values():
+        lines += _section(work)
+    lines += ["## Beside the figures", ""]
+    lines += [f"- {' '.join(line.split())}" for line in notes(result)]
+    found = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+    return "\n".join([*lines, f"- versions: {found}", ""])
+
+
+def _summary(result: dict[str, Any]) -> list[str]:
+    rivals = [rival for rival in RIVALS if any(ratio_to(work, "rat", rival) for work in result["workloads"].values())]
+    rivals = rivals[:5]
+    if not rivals:
+        return []
+    lines = [
+        "How many times less CPU (or memory) this server takes than others for the same work; below 1 it takes more.",
+        "",
+        "| | of the floor | " + " | ".join(rivals) + " |",
+        "| --- " * (len(rivals) + 2) + "|",
+    ]
+    for work in result["workloads"].values():
+        ratios = [ratio_to(work, "rat", rival) for rival in ("floor", *rivals)]
+        if ratios[0] is None:
+            continue
+        cells = [f"{ratios[0]:.2f}"] + [f"{ratio:.2f}x" if ratio else "" for ratio in ratios[1:]]
+        lines.append(f"| {work['title']} | {' | '.join(cells)} |")
+    return lines
+
+
+def _section(work: dict[str, Any]) -> list[str]:
+    rows = sorted(work["rows"], key=lambda row: (row["cost"] is None, row["cost"] or 0.0))
+    lines = [
+        f"## {work['title']}",
+        "",
+        f"Load by {work['client']}, {work['rounds']} rounds.",
+        "",
+        f"| server | {work['unit']} | from - to | of the floor | from - to | turns that count |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for row in rows:
+        name = f"**{row['peer']}**" if row["peer"] == "rat" else row["peer"]
+        if row["fault"]:
+            lines.append(f"| {name} | answered wrongly: {row['fault'].replace('|', '/')} | | | | |")
+            continue
+        ratios = row["ratios"]
+        lines.append(
+            f"| {name} | {figure(row['cost'])} | {figure(row['low'])} - {figure(row['high'])} "
+            f"| {row['ratio'] or 0:.2f} | {min(ratios):.2f} - {max(ratios):.2f} "
+            f"| {row['kept']}{' (disturbed)' if row['disturbed'] else ''} |"
+            if ratios
+            else f"| {name} | {figure(row['cost'])} | | | | |"
+        )
+    return [*lines, ""]
+
+
+def main(arguments: list[str]) -> int:
+    """The exit code."""
+    parser = argparse.ArgumentParser(prog="bench document", description=__doc__)
+    parser.add_argument("result", type=Path)
+    parser.add_argument("--no-plots", action="store_true")
+    args = parser.parse_args(arguments)
+    try:
+        result = load(args.result)
+    except (OSError, ValueError) as error:
+        print(f"bench document: {error}", file=sys.stderr)
+        return 2
+    plot = None
+    if not args.no_plots:
+        from bench.harness import plots
+
+        drawn = plots.draw(result, args.result.resolve().with_suffix(""))
+        plot = str(drawn[0].relative_to(ROOT)) if drawn else None
+    source = args.result.resolve()
+    PAGE.write_text(page(result, str(source.relative_to(ROOT)), plot), encoding="utf-8")
+    print(f"wrote {PAGE.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

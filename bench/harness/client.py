@@ -1,0 +1,325 @@
+"""The client's side: wrk for small requests where it is installed, ``rat bench`` for all else."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.harness.check import Watch, ask, requests_of
+from bench.harness.environment import ROOT
+from bench.harness.server import Server
+from bench.harness.workload import Load, Workload
+
+GB = 1e9
+TRANSFERS = 10
+"""Transfers of large content for each second that a turn is to take."""
+CALM = 0.3
+"""Seconds that a server is left alone before its memory is read."""
+
+
+@dataclass(slots=True)
+class Turn:
+    """What one turn of load gave.
+
+    cost        in the workload's unit; None when nothing came of it
+    rate        answers or events per second
+    fault       what was wrong with the answers, or None
+    client_cpu  CPU seconds of the client
+    """
+
+    cost: float | None = None
+    answers: int = 0
+    seconds: float = 0.0
+    rate: float = 0.0
+    server_cpu: float = 0.0
+    client_cpu: float = 0.0
+    client_full: bool = False
+    fault: str | None = None
+    latency: dict[str, float] = field(default_factory=dict)
+    memory: float | None = None
+
+
+class Client:
+    """Puts load on servers from one core."""
+
+    def __init__(self, *, files: Path, work: Path, core: int | None, wrk: bool | None = None) -> None:
+        """*wrk*: False never to use it, True to insist, None to use it where it is installed."""
+        self.files = files
+        self.work = work
+        self.core = core
+        self.wrk = shutil.which("wrk") is not None if wrk is None else wrk
+
+    def run(self, server: Server, workload: Workload, seconds: float) -> Turn:
+        """One turn.  Never raises for what the server does: that is the turn's fault."""
+        if workload.load is Load.IDLE:
+            return self._idle(server, workload)
+        if workload.load is Load.EVENTS:
+            return self._events(server, workload, seconds)
+        if workload.load is Load.HTTP and self.wrk:
+            return self._wrk(server, workload, seconds)
+        return self._own(server, workload, seconds)
+
+    def _spawn(self, command: list[str], **variables: str) -> tuple[int, str, str, float]:
+        """(exit code, output, errors, CPU seconds) of a client process on the client's core."""
+        # Output goes to files: a pipe would have to be read by this process, on the same core.
+        out, err = self.work / "client.out", self.work / "client.err"
+        with out.open("wb") as output, err.open("wb") as errors:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=errors,
+                cwd=ROOT,
+                env={**os.environ, "PYTHONPATH": str(ROOT), **variables},
+                start_new_session=True,
+            )
+        if self.core is not None:
+            os.sched_setaffinity(process.pid, {self.core})
+        timer = _Timer(process.pid, 60.0)
+        _, status, usage = os.wait4(process.pid, 0)
+        timer.cancel()
+        process.returncode = os.waitstatus_to_exitcode(status)
+        return process.returncode, out.read_text(), err.read_text(), usage.ru_utime + usage.ru_stime
+
+    def _wrk(self, server: Server, workload: Workload, seconds: float) -> Turn:
+        requests = requests_of(workload, server.url)
+        depth = workload.pipeline
+        if depth > 1:
+            requests = [b"".join(requests[at : at + depth]) for at in range(0, len(requests) - depth + 1, depth)]
+        table = self.work / "requests.lua"
+        table.write_text("return {\n" + ",\n".join(_lua(request) for request in requests) + "\n}\n")
+        command = ["wrk", "-t1", f"-c{workload.connections}", f"-d{max(1, round(seconds))}s"]
+        command += ["-s", str(ROOT / "bench" / "harness" / "load.lua"), server.url]
+        sample = _size_of_answer(server, workload)
+        before = server.cpu_seconds()
+        with Watch(workload, server.port, self.files) as watch:
+            code, output, errors, cpu = self._spawn(command, BENCH_REQUESTS=str(table))
+            used = _cpu_since(server, before)
+        line = next((line[7:] for line in output.splitlines() if line.startswith("RESULT ")), None)
+        if line is None or code:
+            return Turn(fault=f"wrk: {(errors or output).strip()[-200:]}")
+        figures: dict[str, Any] = json.loads(line)
+        answers = int(figures["answers"])
+        seconds = figures["seconds"]
+        turn = Turn(
+            answers=answers,
+            seconds=seconds,
+            rate=answers / seconds,
+            server_cpu=used,
+            client_cpu=cpu,
+            client_full=cpu / seconds > 0.95,
+            fault=watch.fault,
+            latency={"p50": figures["p50"], "p99": figures["p99"]} if workload.pipeline == 1 else {},
+        )
+        faults = [
+            f"{figures[kind]} x {kind}" for kind in ("connect", "read", "write", "status", "timeout") if figures[kind]
+        ]
+        if faults:
+            turn.fault = turn.fault or "wrk: " + ", ".join(faults)
+        if answers:
+            turn.cost = used / (answers + watch.asked) * 1e6
+            # Every answer has the same size, so the bytes that came tell whether they were the ones that were checked.
+            # A last answer may have been cut by the end of the run.
+            if sample and abs(figures["bytes"] / answers - sample) > 0.02 * sample + 2:
+                mean = figures["bytes"] / answers
+                turn.fault = turn.fault or f"{mean:.0f} bytes per answer under load, {sample} when asked alone"
+        else:
+            turn.fault = turn.fault or "no answers"
+        return turn
+
+    def _own(self, server: Server, workload: Workload, seconds: float) -> Turn:
+        judge = workload.judge(self.files)
+        command = [sys.executable, "-m", "rat.cli.bench"]
+        if workload.load is Load.TRANSFER:
+            command += ["upload" if workload.content else "download"]
+        command += [server.url + workload.path, "--json", "-c", str(workload.connections)]
+        if workload.load is Load.TRANSFER:
+            # Whole transfers only: one that the end of the time cuts would cost the server and count for nothing.
+            command += ["-n", str(max(2, round(TRANSFERS * seconds))), "-d", "30"]
+        else:
+            command += ["-d", str(seconds)]
+        command += ["-p", str(workload.pipeline), "--server-pid", str(server.process.pid), "--expect-status", "200"]
+        if workload.load is Load.HTTP:
+            command += ["--vary", "--warmup", "0.1"]
+        if workload.browser:
+            command += ["--browser"]
+        if workload.content and workload.load is Load.TRANSFER:
+            command += ["--size", str(workload.size)]
+        elif workload.content:
+            (self.work / "content").write_bytes(workload.content(0))
+            command += ["--body", str(self.work / "content"), "-H", "Content-Type: application/json"]
+        if judge.content is not None:
+            (self.work / "expected").write_bytes(judge.content)
+            command += ["--expect-body", str(self.work / "expected")]
+        if judge.value is not None:
+            (self.work / "expected").write_text(json.dumps(judge.value))
+            command += ["--expect-json", str(self.work / "expected")]
+        if judge.size is not None:
+            command += ["--expect-size", str(judge.size)]
+        if judge.crc is not None:
+            command += ["--expect-crc", f"{judge.crc:x}"]
+        _, output, errors, cpu = self._spawn(command)
+        turn, figures = _from_json(output, errors, cpu)
+        if figures and figures["answers"]:
+            turn.answers = figures["answers"]
+            turn.rate = figures["answers_per_second"]
+            used = turn.server_cpu
+            if workload.load is Load.TRANSFER:
+                moved = figures["sent_bytes"] if workload.content else figures["content_bytes"]
+                turn.cost = used / (moved / GB)
+                turn.rate = moved / turn.seconds
+            else:
+                turn.cost = used / turn.answers * 1e6
+        return turn
+
+    def _events(self, server: Server, workload: Workload, seconds: float) -> Turn:
+        command = [
+            sys.executable,
+            "-m",
+            "rat.cli.bench",
+            "sse",
+            server.url + workload.path,
+            "--json",
+            "-d",
+            str(seconds),
+        ]
+        command += ["--clients", str(workload.connections), "--warmup", "0.5", "--server-pid", str(server.process.pid)]
+        _, output, errors, cpu = self._spawn(command)
+        turn, figures = _from_json(output, errors, cpu)
+        if figures:
+            turn.answers = figures["events"]
+            turn.rate = figures["events_per_second"]
+            turn.memory = figures["memory_per_client"]
+            if figures["events"]:
+                turn.cost = turn.server_cpu / figures["events"] * 1e6
+            # 10 events a second to each: the first and the last may fall out of the window.
+            least = workload.connections * (seconds * 10 - 2)
+            if figures["gaps"] or figures["silent"]:
+                turn.fault = turn.fault or f"{figures['gaps']} gaps, {figures['silent']} subscribers without an event"
+            elif figures["events"] < least:
+                turn.fault = turn.fault or f"{figures['events']} events delivered, at least {least:.0f} expected"
+        return turn
+
+    def _idle(self, server: Server, workload: Workload) -> Turn:
+        requests = requests_of(workload, server.url)
+        judge = workload.judge(self.files)
+        # Once beforehand: modules that load late, and the allocator's first arenas, are not the connections' cost.
+        with _Connections(server.port, 50) as warm:
+            warm.ask(requests)
+            time.sleep(CALM)
+        time.sleep(CALM)
+        before = server.resident_bytes()
+        with _Connections(server.port, workload.connections) as connections:
+            missing = connections.ask(requests)
+            time.sleep(CALM)
+            after = server.resident_bytes()
+            fault = ask(server.port, requests[:4], judge)
+        if missing:
+            fault = fault or f"{missing} of {workload.connections} connections were not answered"
+        cost = (after - before) / workload.connections / 1024
+        return Turn(cost=max(cost, 0.0), answers=workload.connections, seconds=2 * CALM, fault=fault)
+
+
+def _from_json(output: str, errors: str, cpu: float) -> tuple[Turn, dict[str, Any]]:
+    try:
+        figures: dict[str, Any] = json.loads(output)
+    except ValueError:
+        return Turn(fault=f"rat bench: {(errors or output).strip()[-200:]}"), {}
+    turn = Turn(
+        seconds=figures["seconds"],
+        server_cpu=figures["server_cpu"] or 0.0,
+        client_cpu=cpu,
+        client_full=figures["client_full"],
+        latency={key: value for key, value in (figures["latency"] or {}).items() if key in ("p50", "p99")},
+    )
+    faults = [f"{times} x {text}" for text, times in figures["faults"].items()]
+    if figures.get("unanswered"):
+        faults.append(f"{figures['unanswered']} requests unanswered")
+    if faults:
+        turn.fault = "; ".join(faults)[:300]
+    elif not figures.get("answers", figures.get("events")):
+        turn.fault = "no answers"
+    return turn, figures
+
+
+def _cpu_since(server: Server, before: float) -> float:
+    try:
+        return server.cpu_seconds() - before
+    except OSError:
+        return 0.0
+
+
+def _size_of_answer(server: Server, workload: Workload) -> int | None:
+    """Bytes of one whole answer, head and all."""
+    request = requests_of(workload, server.url, 1)[0]
+    try:
+        with socket.create_connection(("127.0.0.1", server.port), 5.0) as connection:
+            connection.sendall(request)
+            data = b""
+            while b"\r\n\r\n" not in data:
+                piece = connection.recv(65536)
+                if not piece:
+                    return None
+                data += piece
+            head = data.partition(b"\r\n\r\n")[0]
+            for line in head.lower().split(b"\r\n"):
+                if line.startswith(b"content-length:"):
+                    return len(head) + 4 + int(line[15:])
+            return None
+    except (OSError, ValueError):
+        return None
+
+
+def _lua(request: bytes) -> str:
+    return '"' + "".join(chr(c) if 32 <= c < 127 and c not in (34, 92) else f"\\{c:03d}" for c in request) + '"'
+
+
+class _Timer:
+    """Ends a client that hangs."""
+
+    def __init__(self, pid: int, seconds: float) -> None:
+        import threading
+
+        self._timer = threading.Timer(seconds, os.kill, (pid, signal.SIGKILL))
+        self._timer.daemon = True
+        self._timer.start()
+
+    def cancel(self) -> None:
+        self._timer.cancel()
+
+
+class _Connections:
+    """Many connections held open by this process."""
+
+    def __init__(self, port: int, count: int) -> None:
+        self._sockets: list[socket.socket] = []
+        for _ in range(count):
+            connection = socket.create_connection(("127.0.0.1", port), 5.0)
+            self._sockets.append(connection)
+
+    def ask(self, requests: list[bytes]) -> int:
+        """One request on each connection, one after the other; how many were not answered."""
+        missing = 0
+        for number, connection in enumerate(self._sockets):
+            try:
+                connection.sendall(requests[number % len(requests)])
+                missing += not connection.recv(65536).startswith(b"HTTP/1.1 200")
+            except OSError:
+                missing += 1
+        return missing
+
+    def __enter__(self) -> _Connections:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for connection in self._sockets:
+            connection.close()

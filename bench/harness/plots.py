@@ -1,0 +1,79 @@
+"""The result as pictures: for each workload a bar for each server, its share of the floor, and how far it varied.
+
+Needs matplotlib, which the benches' own environment has.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib  # type: ignore[import-not-found,unused-ignore]
+
+matplotlib.use("Agg")
+matplotlib.rcParams["svg.hashsalt"] = "bench"
+from matplotlib import pyplot as plt  # type: ignore[import-not-found,unused-ignore]  # noqa: E402
+
+OURS, OTHERS, FLOOR_COLOUR, DOUBTFUL = "#c2410c", "#64748b", "#0f766e", "#cbd5e1"
+COLUMNS = 3
+
+
+def draw(result: dict[str, Any], stem: Path) -> list[Path]:
+    """Write ``STEM.svg`` and ``STEM.png``; their paths."""
+    workloads = [work for work in result["workloads"].values() if any(row["ratio"] for row in work["rows"])]
+    if not workloads:
+        return []
+    columns = min(COLUMNS, len(workloads))
+    lines = -(-len(workloads) // columns)
+    most = max(sum(bool(row["ratio"]) for row in work["rows"]) for work in workloads)
+    figure, axes = plt.subplots(
+        lines, columns, figsize=(5.2 * columns, (0.26 * most + 1.3) * lines + 0.9), squeeze=False, layout="constrained"
+    )
+    for axis, work in zip(axes.flat, workloads, strict=False):
+        _draw(axis, work)
+    for axis in list(axes.flat)[len(workloads) :]:
+        axis.axis("off")
+    machine = result["machine"]
+    figure.suptitle(
+        "Share of the floor: 1.0 is a bare uvloop protocol that parses nothing; longer is cheaper\n"
+        f"{machine['processor']}, {machine['cores']} cores, Python {machine['python']}, {result['date'][:10]}; "
+        f"trust: {result['trust']['grade']}",
+        fontsize=11,
+    )
+    paths = [stem.with_suffix(suffix) for suffix in (".svg", ".png")]
+    figure.savefig(paths[0], metadata={"Date": None})
+    figure.savefig(paths[1], dpi=110)
+    plt.close(figure)
+    # matplotlib leaves spaces at line ends in SVG.
+    paths[0].write_text("\n".join(line.rstrip() for line in paths[0].read_text().splitlines()) + "\n")
+    return paths
+
+
+def _draw(axis: Any, work: dict[str, Any]) -> None:
+    rows = sorted((row for row in work["rows"] if row["ratio"]), key=lambda row: row["ratio"])
+    names = [row["peer"] for row in rows]
+    ratios = [row["ratio"] for row in rows]
+    below = [row["ratio"] - min(row["ratios"]) for row in rows]
+    above = [max(row["ratios"]) - row["ratio"] for row in rows]
+    colours = [OURS if name.startswith("rat") else FLOOR_COLOUR if name == "floor" else OTHERS for name in names]
+    bars = axis.barh(names, ratios, color=colours, height=0.72)
+    for bar, row in zip(bars, rows, strict=True):
+        if row["disturbed"]:
+            bar.set_hatch("///")
+            bar.set_edgecolor(DOUBTFUL)
+    axis.errorbar(ratios, names, xerr=[below, above], fmt="none", ecolor="#0f172a", elinewidth=1.0, capsize=2.5)
+    widest = max(max(row["ratios"]) for row in rows)
+    for name, row in zip(names, rows, strict=True):
+        text = f" {row['ratio']:.2f}   {_cost(work, row)}"
+        axis.text(max(row["ratios"]) + 0.01 * widest, name, text, va="center", fontsize=7.5, color="#334155")
+    axis.axvline(1.0, color=FLOOR_COLOUR, linewidth=0.8, linestyle=":")
+    axis.set_xlim(0, widest * 1.45)
+    axis.set_title(f"{work['title']}\n{work['unit']}", fontsize=9.5)
+    axis.tick_params(labelsize=8)
+    for side in ("top", "right"):
+        axis.spines[side].set_visible(False)
+
+
+def _cost(work: dict[str, Any], row: dict[str, Any]) -> str:
+    unit = work["unit"].split(" ", 1)[0]
+    return f"{row['cost']:.3g} {'µs' if unit == 'us' else unit}"

@@ -1,0 +1,182 @@
+"""Rounds: every peer has its turn in each, so that what disturbs a minute disturbs them all."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench.harness.check import check
+from bench.harness.client import Client, Turn
+from bench.harness.machine import Cores, Others
+from bench.harness.peer import Peer
+from bench.harness.results import FLOOR, Cell, as_json, rows_of
+from bench.harness.server import DidNotStart, Server
+from bench.harness.workload import Load, Workload
+
+EXTRA = 2
+"""A workload may take this many times its rounds in all before disturbed turns are counted."""
+
+
+class Fleet:
+    """The servers that run at the moment, one process for each peer, kept from one workload to the next."""
+
+    def __init__(self, *, files: Path, work: Path, cores: Cores) -> None:
+        self._files = files
+        self._work = work
+        self._cores = cores
+        self._running: dict[tuple[str, str], Server] = {}
+        self.broken: dict[str, str] = {}
+
+    def get(self, peer: Peer, workload: Workload) -> Server | None:
+        """A server for *workload*; None when the peer does not start, which ``broken`` then tells."""
+        key = (peer.name, workload.floor_kind if peer.name == FLOOR else "")
+        if peer.name in self.broken:
+            return None
+        server = self._running.get(key)
+        if server is not None and server.process.poll() is None and workload.load is not Load.IDLE:
+            return server
+        if server is not None:
+            server.close()
+        try:
+            self._running[key] = server = Server(
+                peer,
+                python=sys.executable,
+                files=self._files,
+                work=self._work,
+                floor=workload.floor_kind,
+                core=self._cores.server,
+            )
+        except (DidNotStart, OSError) as error:
+            self.broken[peer.name] = str(error)
+            return None
+        return server
+
+    def close(self) -> None:
+        """Stop them all."""
+        for server in self._running.values():
+            server.process.terminate()
+        for server in self._running.values():
+            server.close()
+        self._running.clear()
+
+    def stop(self, keep: set[str]) -> None:
+        """Stop those whose peers are not in *keep*, and all floors."""
+        for key in [key for key in self._running if key[0] not in keep or key[0] == FLOOR]:
+            self._running.pop(key).close()
+
+
+def measure(
+    workload: Workload,
+    peers: list[Peer],
+    fleet: Fleet,
+    client: Client,
+    *,
+    cores: Cores,
+    rounds: int,
+    seconds: float,
+    threshold: float,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Run one workload: at least *rounds* rounds, more for peers whose turns were disturbed."""
+    cells: list[Cell] = []
+    wrong: set[str] = set()
+    for number in range(rounds * EXTRA):
+        # After the planned rounds only those go on that have too few calm turns, and the floor they are compared with.
+        due = peers if number < rounds else _short_of_calm(cells, peers, wrong, rounds, threshold)
+        if not due:
+            break
+        for peer in due:
+            if peer.name in wrong:
+                continue
+            server = fleet.get(peer, workload)
+            if server is None:
+                wrong.add(peer.name)
+                continue
+            say(f"{workload.title}: round {number + 1}, {peer.name}")
+            fault = check(workload, server.port, client.files, turn=0 if number == 0 else number)
+            if fault is None:
+                others = Others(cores)
+                before = _cpu(server)
+                turn = client.run(server, workload, seconds)
+                share = others.share(server=_cpu(server) - before, client=turn.client_cpu)
+                if turn.fault is None and workload.load is not Load.IDLE:
+                    turn.fault = check(workload, server.port, client.files, turn=number + 50)
+            else:
+                turn, share = Turn(fault=fault), 0.0
+            cells.append(_cell(peer, number, turn, share))
+            if turn.fault:
+                wrong.add(peer.name)
+    rows = rows_of(cells, threshold, rounds)
+    return {
+        "title": workload.title,
+        "unit": workload.unit.value,
+        "connections": workload.connections,
+        "pipeline": workload.pipeline,
+        "rounds": rounds,
+        "seconds": seconds,
+        "client": "wrk" if workload.load is Load.HTTP and client.wrk else "rat bench",
+        "rows": [as_json(row) for row in rows],
+        "cells": [as_json(cell) for cell in cells],
+    }
+
+
+def _short_of_calm(cells: list[Cell], peers: list[Peer], wrong: set[str], rounds: int, threshold: float) -> list[Peer]:
+    calm: dict[str, int] = {}
+    for cell in cells:
+        calm[cell.peer] = calm.get(cell.peer, 0) + (cell.others <= threshold and not cell.fault)
+    short = [peer for peer in peers if peer.name not in wrong and calm.get(peer.name, 0) < rounds]
+    if short and short[0].name != FLOOR:
+        short = [peer for peer in peers if peer.name == FLOOR] + short
+    return short
+
+
+def _cpu(server: Server) -> float:
+    try:
+        return server.cpu_seconds()
+    except OSError:
+        return 0.0
+
+
+def _cell(peer: Peer, number: int, turn: Turn, others: float) -> Cell:
+    return Cell(
+        peer=peer.name,
+        round=number,
+        cost=turn.cost,
+        answers=turn.answers,
+        seconds=turn.seconds,
+        rate=turn.rate,
+        server_cpu=turn.server_cpu,
+        client_cpu=turn.client_cpu,
+        client_full=turn.client_full,
+        others=others,
+        fault=turn.fault,
+        p50=turn.latency.get("p50"),
+        p99=turn.latency.get("p99"),
+        memory=turn.memory,
+    )
+
+
+class Progress:
+    """One line on standard error, written over; a line for each workload when that is no terminal."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._started = time.monotonic()
+        self._last = ""
+
+    def __call__(self, text: str) -> None:
+        passed = time.monotonic() - self._started
+        if self._terminal:
+            sys.stderr.write(f"\r\x1b[K{passed:5.0f} s  {text}")
+            sys.stderr.flush()
+        elif (title := text.partition(":")[0]) != self._last:
+            self._last = title
+            print(f"{passed:5.0f} s  {title}", file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        if self._terminal:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()

@@ -1,0 +1,1 @@
+"""The servers of the comparison, one short file for each."""

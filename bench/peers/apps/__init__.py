@@ -1,0 +1,1 @@
+"""The same small application, written once for each peer."""

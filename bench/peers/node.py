@@ -1,0 +1,13 @@
+"""Node's own http module."""
+
+from bench.harness.environment import BENCH
+from bench.harness.peer import Peer
+
+PEERS = [
+    Peer(
+        "node",
+        lambda start: ["node", str(BENCH / "peers" / "apps" / "node_app.mjs")],
+        core=True,
+        binary=("node", "--version"),
+    )
+]

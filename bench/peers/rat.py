@@ -1,0 +1,14 @@
+"""This server, as installed or as in the tree that PYTHONPATH names; and the same with everything through h11."""
+
+from bench.harness.peer import ALL, Peer, Start
+
+
+def command(start: Start) -> list[str]:
+    app = "bench.peers.apps.rat_app:app"
+    return [start.python, "-m", "rat", "serve", app, "--port", str(start.port), "--log-level", "warning"]
+
+
+PEERS = [
+    Peer("rat", command, core=True, needs=("uvloop",)),
+    Peer("rat-h11", lambda start: [*command(start), "--http", "h11"], asks=ALL & {"hello", "json", "echo"}),
+]

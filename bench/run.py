@@ -1,0 +1,159 @@
+"""The comparison: workloads by peers, round by round; a table, a result file, plots."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from bench.harness import machine, report, results, workload
+from bench.harness.client import Client
+from bench.harness.environment import BENCH, ROOT, WORK
+from bench.harness.peer import Peer
+from bench.harness.peer import discover as discover_peers
+from bench.harness.results import FLOOR
+from bench.harness.rounds import Fleet, Progress, measure
+from bench.harness.workload import Load, Workload
+
+THRESHOLD = 0.10
+QUICK_ROUNDS = 2
+PIECE = bytes(range(256)) * 256
+
+
+def prepare(work: Path) -> Path:
+    """The directory with the test files, made if need be."""
+    files = work / "files"
+    files.mkdir(parents=True, exist_ok=True)
+    for name, size in (("small.bin", 10 * 1024), ("big.bin", 64 << 20)):
+        path = files / name
+        if not path.exists() or path.stat().st_size != size:
+            path.write_bytes((PIECE * (size // len(PIECE) + 1))[:size])
+    return files
+
+
+def takes_part(peer: Peer, work: Workload, quick: bool, named: bool) -> bool:
+    """Whether *peer* has a turn in *work*."""
+    return work.asks in peer.asks and (named or peer.core or (work.main and not quick))
+
+
+def arguments_of(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument(
+        "--quick", action="store_true", help="about a minute: the main workloads, few peers, two rounds"
+    )
+    parser.add_argument("-w", "--workload", action="append", metavar="NAME", help="only these")
+    parser.add_argument("-p", "--peer", action="append", metavar="NAME", help="only these (and the floor)")
+    parser.add_argument("--rounds", type=int, help="rounds of every workload")
+    parser.add_argument("--seconds", type=float, help="length of a turn")
+    parser.add_argument(
+        "--threshold", type=float, default=THRESHOLD, help="share of others above which a turn does not count"
+    )
+    parser.add_argument("--client", choices=("auto", "wrk", "own"), default="auto", help="what loads small requests")
+    parser.add_argument("--output", type=Path, help="the result file (bench/results/DATE-MACHINE.json)")
+    parser.add_argument("--no-plots", action="store_true")
+    parser.add_argument("--list", action="store_true", help="name workloads and peers")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str]) -> int:
+    """The exit code: 1 when a peer answered wrongly, 2 for usage."""
+    args = arguments_of(arguments)
+    peers, skipped, works = choose(args)
+    if not works or len(peers) < 1:
+        print(f"bench: nothing to do; workloads are {', '.join(w.name for w in workload.discover())}", file=sys.stderr)
+        return 2
+    if args.list:
+        for work in works:
+            names = [peer.name for peer in peers if takes_part(peer, work, args.quick, bool(args.peer))]
+            print(f"{work.name:10} {work.title}: {', '.join(names)}")
+        return 0
+    result = run(args, peers, skipped, works)
+    print(report.text(result))
+    output = (
+        args.output
+        or BENCH / "results" / f"{result['date'][:10]}-{result['machine']['name']}{'-quick' if args.quick else ''}.json"
+    )
+    results.save(output, result)
+    print(f"result    {os.path.relpath(output)}")
+    if not args.no_plots:
+        from bench.harness import plots
+
+        for path in plots.draw(result, output.with_suffix("")):
+            print(f"plot      {os.path.relpath(path)}")
+    wrong = any(row["fault"] for work in result["workloads"].values() for row in work["rows"])
+    return 1 if wrong or "rat" in result["skipped"] else 0
+
+
+def choose(args: argparse.Namespace) -> tuple[list[Peer], dict[str, str], list[Workload]]:
+    """Peers that take part, reasons of those that do not, and workloads."""
+    skipped: dict[str, str] = {}
+    peers = []
+    for peer in discover_peers():
+        if args.peer and peer.name not in args.peer and peer.name != FLOOR:
+            continue
+        if reason := peer.missing():
+            skipped[peer.name] = reason
+        else:
+            peers.append(peer)
+    works = [
+        work
+        for work in workload.discover()
+        if (work.name in args.workload if args.workload else work.quick or not args.quick)
+    ]
+    return peers, skipped, works
+
+
+def run(args: argparse.Namespace, peers: list[Peer], skipped: dict[str, str], works: list[Workload]) -> dict[str, Any]:
+    """Measure everything; the result."""
+    work_directory = WORK / f"run-{os.getpid()}"
+    work_directory.mkdir(parents=True, exist_ok=True)
+    files = prepare(WORK)
+    cores = machine.choose_cores()
+    if cores.client is not None:
+        os.sched_setaffinity(0, {cores.client})
+    wrk = {"auto": None, "wrk": True, "own": False}[args.client]
+    client = Client(files=files, work=work_directory, core=cores.client, wrk=wrk)
+    fleet = Fleet(files=files, work=work_directory, cores=cores)
+    progress = Progress()
+    started = time.monotonic()
+    measured: dict[str, Any] = {}
+    for name, reason in skipped.items():
+        print(f"skipped   {name}: {reason}", file=sys.stderr)
+    if not client.wrk:
+        print("skipped   wrk: not installed, small requests come from `rat bench`", file=sys.stderr)
+    try:
+        for work in works:
+            due = [peer for peer in peers if takes_part(peer, work, args.quick, bool(args.peer))]
+            fleet.stop({peer.name for peer in due} if work.load is not Load.IDLE else set())
+            measured[work.name] = measure(
+                work,
+                due,
+                fleet,
+                client,
+                cores=cores,
+                rounds=args.rounds or (QUICK_ROUNDS if args.quick else work.rounds),
+                seconds=args.seconds or work.seconds,
+                threshold=args.threshold,
+                say=progress,
+            )
+    finally:
+        progress.clear()
+        fleet.close()
+    return {
+        "format": results.FORMAT,
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "seconds": round(time.monotonic() - started, 1),
+        "quick": args.quick,
+        "commit": machine.commit(Path(os.environ.get("BENCH_TREE", ROOT))),
+        "machine": machine.describe(),
+        "cores": {"server": cores.server, "client": cores.client},
+        "versions": machine.versions(peers),
+        "threshold": args.threshold,
+        "skipped": {**skipped, **fleet.broken},
+        "workloads": measured,
+        "trust": results.trust(measured),
+    }

@@ -1,0 +1,1 @@
+"""What is asked of the servers, one short file for each kind."""

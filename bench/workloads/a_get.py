@@ -1,0 +1,19 @@
+"""GET of 13 bytes: target and cookie differ from request to request."""
+
+from pathlib import Path
+
+from bench.harness.workload import Workload
+from rat.loadgen.judge import Judge
+
+
+def judge(files: Path) -> Judge:
+    return Judge(status=200, content=b"Hello, World!")
+
+
+WORKLOADS = [
+    Workload("get", "GET, 64 connections", "hello", "/", judge, main=True, quick=True, rounds=5),
+    Workload("get-1", "GET, 1 connection", "hello", "/", judge, connections=1),
+    Workload("get-512", "GET, 512 connections", "hello", "/", judge, connections=512),
+    Workload("browser", "GET, heads of a browser's size", "hello", "/", judge, browser=True),
+    Workload("pipelined", "GET, pipelined x16", "hello", "/", judge, pipeline=16, main=True, quick=True),
+]

@@ -1,0 +1,37 @@
+"""Content of 64 MiB in both directions, never held: an upload that is counted, an answer in chunks."""
+
+import zlib
+from pathlib import Path
+
+from bench.harness.workload import Load, Unit, Workload
+from bench.peers.apps.common import PIECE, PIECES
+from rat.loadgen.judge import Judge
+
+SIZE = 64 << 20
+
+
+def upload(files: Path) -> Judge:
+    return Judge(status=200, value={"size": SIZE})
+
+
+def chunked(files: Path) -> Judge:
+    crc = 0
+    for _ in range(PIECES):
+        crc = zlib.crc32(PIECE, crc)
+    return Judge(status=200, size=SIZE, crc=crc)
+
+
+def content(number: int) -> bytes:
+    return bytes([number % 256]) * SIZE
+
+
+WORKLOADS = [
+    Workload(
+        "upload", "upload of 64 MiB", "upload", "/upload", upload, load=Load.TRANSFER, unit=Unit.GIGABYTE,
+        method="POST", content=content, connections=1, size=SIZE, main=True, quick=True, seconds=0.6,
+    ),
+    Workload(
+        "chunked", "64 MiB in chunks", "chunked", "/chunked", chunked, load=Load.TRANSFER, unit=Unit.GIGABYTE,
+        connections=1, size=SIZE, main=True, seconds=0.6,
+    ),
+]  # fmt: skip

@@ -1,0 +1,11 @@
+"""Event streams to 1,000 subscribers, ten events a second."""
+
+from bench.harness.workload import Load, Unit, Workload
+from rat.loadgen.judge import Judge
+
+WORKLOADS = [
+    Workload(
+        "sse", "events to 1,000 subscribers", "events", "/events", lambda files: Judge(), load=Load.EVENTS,
+        unit=Unit.EVENT, connections=1000, main=True, quick=True, seconds=2.0,
+    ),
+]  # fmt: skip

@@ -1,0 +1,58 @@
+"""Servers that answer wrongly in ways that a load generator overlooks, as peers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+from bench.harness.peer import Peer, Start
+
+RIGHT = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nHello, World!"
+HABITS: dict[str, tuple[int, bytes]] = {
+    # name: (how many answers are right on each server before it goes wrong, the wrong one)
+    "right": (1 << 60, RIGHT),
+    "other-content": (0, RIGHT.replace(b"World", b"Wurld")),
+    "error-as-200": (0, RIGHT.replace(b"Hello, World!", b"Server Error!")),
+    "empty": (0, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+    "error": (0, b"HTTP/1.1 500 Error\r\nContent-Length: 13\r\n\r\nHello, World!"),
+    # Right when asked alone, wrong under load: nothing but the look at the answers meanwhile finds it.
+    "wrong-later": (200, RIGHT.replace(b"World", b"Wurld")),
+    "short-later": (200, b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nH"),
+    "silent": (0, b""),
+}
+
+
+class Wrong(asyncio.Protocol):
+    answered = 0
+    right, wrong = HABITS["right"]
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        for _ in range(data.count(b"\r\n\r\n")):
+            Wrong.answered += 1
+            self.transport.write(RIGHT if Wrong.answered <= self.right else self.wrong)
+
+
+def peer(habit: str) -> Peer:
+    """A peer with *habit*."""
+
+    def command(start: Start) -> list[str]:
+        return [start.python, "-m", "tests.bench.servers", habit, str(start.port)]
+
+    return Peer(habit, command)
+
+
+async def main(habit: str, port: int) -> None:
+    Wrong.right, Wrong.wrong = HABITS[habit]
+    server = await asyncio.get_running_loop().create_server(Wrong, "127.0.0.1", port)
+    async with server:
+        await server.serve_forever()
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PYTHONHASHSEED", "0")
+    asyncio.run(main(sys.argv[1], int(sys.argv[2])))
