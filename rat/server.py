@@ -11,6 +11,7 @@ import logging
 import os
 import socket
 import sys
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -18,6 +19,7 @@ from rat.app import Rat
 from rat.clock import TICK, Clock
 from rat.config import ServerConfig
 from rat.errors import BindError
+from rat.frames_protocol import FramesProtocol
 from rat.protocol import HttpProtocol
 from rat.service import Service
 
@@ -36,6 +38,9 @@ class RatServer:
     a free port, which :attr:`port` tells.  *uds* is the path of a Unix socket, *fd* a descriptor that listens already;
     either takes the place of *host* and *port*.  *config* takes the place of the application's own.
 
+    Frames are spoken on the same address, their first byte tells them from HTTP; *frames_port* on *host* (0 for a free
+    one, which :attr:`frames_port` tells) and *frames_uds* are for addresses where nothing else is.
+
     Raises BindError at :meth:`start` when the address cannot be bound; what the application's start-up raises passes.
     """
 
@@ -47,6 +52,8 @@ class RatServer:
         port: int = 8000,
         uds: str | None = None,
         fd: int | None = None,
+        frames_port: int | None = None,
+        frames_uds: str | None = None,
         config: ServerConfig | None = None,
         access_log: bool = False,
         clock: Clock | None = None,
@@ -59,7 +66,10 @@ class RatServer:
         self._fd = fd
         self._access_log = access_log
         self._clock = clock or Clock()
+        self._frames_port = frames_port
+        self._frames_uds = frames_uds
         self._listeners: list[socket.socket] = []
+        self._frames_listeners: list[socket.socket] = []
         self._servers: list[asyncio.AbstractServer] = []
         self._service: Service | None = None
         self._sweep_handle: asyncio.TimerHandle | None = None
@@ -92,6 +102,12 @@ class RatServer:
         return int(name[1]) if isinstance(name, tuple) else 0
 
     @property
+    def frames_port(self) -> int:
+        """The port on which frames alone are spoken; 0 without one."""
+        names = (listener.getsockname() for listener in self._frames_listeners)
+        return next((int(name[1]) for name in names if isinstance(name, tuple)), 0)
+
+    @property
     def address(self) -> str:
         """Where a client finds the server, as a URL or the path of a Unix socket."""
         listener = self._listeners[0]
@@ -122,7 +138,7 @@ class RatServer:
             raise RuntimeError("the server has been started already")
         loop = asyncio.get_running_loop()
         self.app.prepare(self.config)
-        self._listeners = self._bind()
+        self._bind_all()
         most = min(self.config.connections, max(1, _descriptor_limit() - _SPARE_DESCRIPTORS))
         try:
             await self.app.startup()
@@ -144,17 +160,29 @@ class RatServer:
             raise
         self._sweep_handle = loop.call_later(TICK, self._tick)
 
-    def _bind(self) -> list[socket.socket]:
-        if self._fd is not None:
-            return [self._adopt(self._fd)]
-        if self._uds is not None:
-            return [self._bind_unix(self._uds)]
+    def _bind_all(self) -> None:
+        """Bind every address, or none."""
         try:
-            found = socket.getaddrinfo(self._host or None, self._port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            if self._fd is not None:
+                self._listeners = [self._adopt(self._fd)]
+            elif self._uds is not None:
+                self._listeners = [self._bind_unix(self._uds)]
+            else:
+                self._listeners = self._bind(self._port)
+            if self._frames_port is not None:
+                self._frames_listeners += self._bind(self._frames_port)
+            if self._frames_uds is not None:
+                self._frames_listeners.append(self._bind_unix(self._frames_uds))
+        except BindError:
+            self._close_listeners()
+            raise
+
+    def _bind(self, port: int) -> list[socket.socket]:
+        try:
+            found = socket.getaddrinfo(self._host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         except OSError as error:
             raise BindError(f"cannot resolve {self._host!r}: {error.strerror or error}") from error
         listeners: list[socket.socket] = []
-        port = self._port
         for family, kind, protocol, _, address in dict.fromkeys(found):
             listener = socket.socket(family, kind, protocol)
             try:
@@ -204,19 +232,26 @@ class RatServer:
     def _protocol(self) -> asyncio.Protocol:
         return HttpProtocol(self.service)
 
+    def _frames_protocol(self) -> asyncio.BaseProtocol:
+        return FramesProtocol(self.service)
+
     async def _accept(self) -> None:
         """Accept on duplicates, so that the listening sockets stay when accepting is paused."""
         loop = asyncio.get_running_loop()
-        for listener in self._listeners:
+        factories: list[tuple[socket.socket, Callable[[], asyncio.BaseProtocol]]] = [
+            *((listener, self._protocol) for listener in self._listeners),
+            *((listener, self._frames_protocol) for listener in self._frames_listeners),
+        ]
+        for listener, factory in factories:
             duplicate = listener.dup()
             duplicate.setblocking(False)
             if listener.family == getattr(socket, "AF_UNIX", None):
                 server: asyncio.AbstractServer = await loop.create_unix_server(
-                    self._protocol, sock=duplicate, backlog=self.config.backlog, start_serving=True
+                    factory, sock=duplicate, backlog=self.config.backlog, start_serving=True
                 )
             else:
                 server = await loop.create_server(
-                    self._protocol, sock=duplicate, backlog=self.config.backlog, start_serving=True
+                    factory, sock=duplicate, backlog=self.config.backlog, start_serving=True
                 )
             self._servers.append(server)
         self._accepting = True
@@ -229,8 +264,9 @@ class RatServer:
 
     def _close_listeners(self) -> None:
         self._stop_accepting()
-        for listener in self._listeners:
-            name = listener.getsockname() if self._uds is not None else None
+        for listener in (*self._listeners, *self._frames_listeners):
+            ours = self._fd is None or listener not in self._listeners
+            name = listener.getsockname() if ours and listener.family == getattr(socket, "AF_UNIX", None) else None
             listener.close()
             if name and os.path.exists(name):
                 os.unlink(name)
