@@ -20,11 +20,11 @@ def whole(content: bytes = b"Hello, World!", *, status: bytes = b"200 OK", field
 async def serving(habit: Habit) -> AsyncIterator[str]:
     """A server with *habit* on a free port; gives its URL."""
     seen = 0
-    writers: set[asyncio.StreamWriter] = set()
+    writers: dict[asyncio.StreamWriter, asyncio.Event] = {}
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal seen
-        writers.add(writer)
+        writers[writer] = asyncio.Event()
         try:
             while not writer.is_closing():
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -36,15 +36,16 @@ async def serving(habit: Habit) -> AsyncIterator[str]:
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
         finally:
-            writers.discard(writer)
+            writers.pop(writer).set()
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0, limit=1 << 20)
     try:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
     finally:
         server.close()
-        for writer in list(writers):
-            writer.close()
+        for writer, ended in list(writers.items()):
+            writer.transport.abort()
+            await ended.wait()
         await server.wait_closed()
 
 
