@@ -12,6 +12,7 @@ from rat.fields import HeaderSource
 from rat.responses import Response
 from rat.stream.heartbeat import event_bytes
 from rat.stream.sse import Event, goodbye, retry_field
+from rat.stream.subscription import Subscription
 
 __all__ = ["EventStream"]
 
@@ -27,7 +28,7 @@ class EventStream(Response):
     never started.
     """
 
-    __slots__ = ("_retry",)
+    __slots__ = ("_retry", "heartbeat", "subscription")
 
     def __init__(
         self,
@@ -45,11 +46,19 @@ class EventStream(Response):
             retry_field(retry)
         super().__init__(b"", status, headers, content_type="text/event-stream; charset=utf-8", compress=compress)
         self.body = event_bytes(events, heartbeat=heartbeat, retry=retry)
+        self.heartbeat = heartbeat
+        self.subscription = events if isinstance(events, Subscription) and not compress else None
+        """The bare subscription to the hub, which can be told to write straight to the connection."""
         self.is_open_ended = True
         self.headers.setdefault("cache-control", "no-store")
         # Proxies that gather an answer before they pass it on would keep events back.
         self.headers.setdefault("x-accel-buffering", "no")
         self._retry = retry
+
+    @property
+    def opening(self) -> bytes:
+        """What stands before the first event: the reconnection time, where one is named."""
+        return b"" if self._retry is None else retry_field(self._retry) + b"\n"
 
     def goodbye(self) -> bytes:
         """The event ``rat.close``, with a time to come back that differs from client to client."""

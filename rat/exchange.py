@@ -10,7 +10,7 @@ import asyncio
 import enum
 import logging
 import sys
-from collections.abc import AsyncIterable, Coroutine
+from collections.abc import AsyncIterable, AsyncIterator, Coroutine
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from rat.errors import ClientDisconnected, ContentTooLarge, RemoteProtocolError
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from rat.http1.engine import HttpEngine
     from rat.routing import Endpoint
     from rat.service import Service
+    from rat.stream.subscription import Subscription
 
 __all__ = ["Cause", "Exchange", "Stage"]
 
@@ -143,6 +144,7 @@ class Exchange:
         "service",
         "stage",
         "started",
+        "subscription",
         "task",
     )
 
@@ -159,6 +161,8 @@ class Exchange:
         self.task: asyncio.Task[None] | None = None
         self.cause: Cause | None = None
         self.response: Response | None = None
+        self.subscription: Subscription | None = None
+        """What writes straight to the transport, past this object, while it lasts."""
         self.deadline: float | None = None
         self.started = 0.0
 
@@ -391,19 +395,10 @@ class Exchange:
             if response.is_open_ended and self._owner.peer_done:
                 self.cause = Cause.HALF_CLOSED
                 raise asyncio.CancelledError
-            since_yield = 0
-            async for piece in iterator:
-                flow.write(cast(Any, engine.send(ResponseContent(piece))))
-                if flow.write_paused:
-                    await flow.drain()
-                    since_yield = 0
-                else:
-                    since_yield += len(piece) + 1024
-                    if since_yield > _YIELD_AFTER:
-                        since_yield = 0
-                        await asyncio.sleep(0)
-                if flow.lost:
-                    raise ClientDisconnected("the client left while the answer was being sent")
+            if isinstance(response, EventStream) and response.subscription is not None:
+                await self._send_subscription(response, response.subscription)
+            else:
+                await self._iterate(iterator)
         except asyncio.CancelledError:
             if self.cause not in (Cause.DRAINING, Cause.HALF_CLOSED) or not isinstance(response, EventStream):
                 # An answer that is broken off must not look whole.
@@ -419,6 +414,53 @@ class Exchange:
                 await close()
         if goodbye:
             flow.write(cast(Any, engine.send(ResponseContent(goodbye))))
+
+    async def _iterate(self, iterator: AsyncIterator[bytes]) -> None:
+        """Send the pieces as they come; they come no faster than the client reads."""
+        engine, flow = self.engine, self.flow
+        since_yield = 0
+        async for piece in iterator:
+            flow.write(cast(Any, engine.send(ResponseContent(piece))))
+            if flow.write_paused:
+                await flow.drain()
+                since_yield = 0
+            else:
+                since_yield += len(piece) + 1024
+                if since_yield > _YIELD_AFTER:
+                    since_yield = 0
+                    await asyncio.sleep(0)
+            if flow.lost:
+                raise ClientDisconnected("the client left while the answer was being sent")
+
+    async def _send_subscription(self, response: EventStream, subscription: Subscription) -> None:
+        """Let the hub write to the transport itself, one call for an event; here is only waited for the end."""
+        flow = self.flow
+        if response.opening:
+            flow.write(cast(Any, self.engine.send(ResponseContent(response.opening))))
+        flow.flush()
+        write = flow.transport.write
+        ended: asyncio.Future[None] = self.service.loop.create_future()
+
+        def sink(data: bytes) -> bool:
+            if flow.lost:
+                return False
+            flow.written += len(data)
+            write(data)
+            return not flow.write_paused
+
+        def end(reason: object) -> None:
+            if not ended.done():
+                ended.set_result(None)
+
+        # RFC 9112, section 7.1: chunked is for HTTP/1.1; to older clients the events go bare, until the close.
+        chunked = self.head is None or self.head.http_version != "1.0"
+        self.subscription = subscription
+        subscription.attach(sink, chunked=chunked, heartbeat=response.heartbeat, on_end=end)
+        try:
+            await ended
+        finally:
+            self.subscription = None
+            subscription.close()
 
     def _finish(self, response: Response, status: int) -> None:
         """The answer is whole: count it, log it, let go of everything."""
@@ -468,6 +510,11 @@ class Exchange:
             )
 
     # -- from outside
+
+    def resume_writing(self) -> None:
+        """The transport takes bytes again."""
+        if self.subscription is not None:
+            self.subscription.resume()
 
     def cancel(self, cause: Cause) -> None:
         """Cancel the handler for *cause*; the first cause counts."""
