@@ -7,6 +7,8 @@
 #   make docs                write the reference pages that are made from code
 #   make docs-check          every example in the documentation, run
 #   make fuzz                every fuzz target for FUZZ_SECONDS each
+#   make sanitize            the tests of the C codec under AddressSanitizer and UBSan
+#   make profile WORKLOAD=get   a flame graph of the server under that load
 #
 # PYTHON=python3.13 chooses the interpreter, and an environment of its own for it.
 
@@ -28,14 +30,15 @@ PORT ?= 8000
 APP ?= examples/integration_demo.py
 FUZZ_SECONDS ?= 30
 WORKLOAD ?= get
-SOURCES := $(wildcard rat tests examples tools)
+TYPED := $(wildcard rat tests examples tools fuzz)
+SOURCES := $(TYPED) $(wildcard bench setup.py)
 
 # What the environment was made from.  The stamp of the larger set satisfies the smaller one.
 INPUTS := pyproject.toml constraints.txt tools/environment $(wildcard setup.py rat/codec/native/*.c rat/codec/native/*.h)
 RUN_STAMP := $(VENV)/.ready-run
 DEV_STAMP := $(VENV)/.ready-dev
 
-.PHONY: help run test lint bench bench-quick bench-compare bench-instr profile docs docs-check fuzz sanitize clean
+.PHONY: help run test lint bench bench-quick bench-micro bench-compare bench-instr profile docs docs-check fuzz sanitize clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -54,7 +57,7 @@ run: $(RUN_STAMP)
 lint: $(DEV_STAMP)
 	@$(BIN)/ruff check --quiet $(SOURCES)
 	@$(BIN)/ruff format --quiet --check $(SOURCES)
-	@$(BIN)/mypy $(SOURCES)
+	@$(BIN)/mypy $(TYPED)
 
 test: lint
 	@$(BIN)/python -m pytest $(TESTS)
@@ -64,6 +67,9 @@ bench: $(DEV_STAMP)
 
 bench-quick: $(DEV_STAMP)
 	@$(BIN)/python -m bench --quick $(BENCH)
+
+bench-micro: $(DEV_STAMP)
+	@$(BIN)/python -m bench micro
 
 bench-compare: $(DEV_STAMP)
 	@test -n "$(A)" -a -n "$(B)" || { echo "make: usage: make bench-compare A=old.json B=new.json" >&2; exit 2; }
@@ -89,7 +95,7 @@ fuzz: $(DEV_STAMP)
 	done
 
 sanitize: $(DEV_STAMP)
-	@PYTHON=$(CURDIR)/$(BIN)/python ./tools/sanitize
+	@PYTHON=$(BIN)/python ./tools/sanitize.sh
 
 clean:
 	rm -rf .venv .venv-* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis bench/.venv bench/.work

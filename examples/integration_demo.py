@@ -31,7 +31,7 @@ import orjson
 from performance import machine, measure, versions
 
 from rat import EventStream, FileResponse, HTTPError, Rat, Request, Response, ServerSentEvent
-from rat.codec import decode, encode, to_data_value
+from rat.codec import CodecError, decode, encode, parse_data_value
 
 KIB, MIB = 1024, 1024 * 1024
 PAGE = Path(__file__).with_suffix("")
@@ -129,7 +129,7 @@ def explain(value: Any) -> dict[str, Any]:
     decoded = decode(data)
     as_json = json.dumps(plain(value), ensure_ascii=False, separators=(",", ":")).encode()
     return {
-        "tree": to_data_value(data),
+        "tree": parse_data_value(data).tree(),
         "hex": data.hex(),
         "size": len(data),
         "json": plain(value),
@@ -144,9 +144,13 @@ async def data_value_sample(request: Request) -> dict[str, Any]:
     return explain(SAMPLE)
 
 
-@app.post("/data-value-demo", max_body=256 * KIB)
+@app.post("/data-value-demo", max_body=64 * KIB)
 async def data_value_of(request: Request) -> dict[str, Any]:
-    return explain(await request.value())
+    value = await request.value()
+    try:
+        return await asyncio.to_thread(explain, value)
+    except CodecError as error:  # JSON that no DataValue can be, such as lists in lists 1,000 times
+        raise HTTPError(400, str(error)) from None
 
 
 # --- Upload ----------------------------------------------------------------------------------------------------------

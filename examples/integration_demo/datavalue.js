@@ -6,18 +6,26 @@ const PER_LINE = 16;
 const MOST_BYTES = 4096;
 const OPEN_NODES = 400;
 
+const count = (number) => `${whole(number)} ${number === 1 ? "item" : "items"}`;
+
+function shown(type, value) {
+  const text = type === "String" ? JSON.stringify(value) : String(value);
+  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
+}
+
 export function showValue(answer) {
   const hex = hexView(answer.hex);
   let left = OPEN_NODES;
   let chosen = null;
 
-  function node({ key, type, offset, size, value, children }) {
+  function node({ key, type, form, offset, size, value, children }) {
     left -= 1;
-    const button = el("button", { type: "button", title: `bytes ${offset} to ${offset + size - 1}` },
+    const place = size ? `${form}, bytes ${offset} to ${offset + size - 1}` : `${form}, no bytes of its own`;
+    const button = el("button", { type: "button", title: place },
       el("span", { class: "offset" }, String(offset)),
       key === undefined ? null : el("span", {}, `${key}:`),
       el("span", { class: "type" }, type),
-      el("span", {}, value === undefined ? `${children.length} items` : value));
+      el("span", {}, children ? count(children.length) : shown(type, value)));
     const light = (scroll) => {
       chosen?.classList.remove("chosen");
       chosen = button;

@@ -131,7 +131,10 @@ export class Card {
     else button.disabled = !enabled;
   }
 
-  show(...nodes) { this.result.replaceChildren(...nodes.filter((node) => node !== null)); }
+  show(...nodes) {
+    this.result.replaceChildren(...nodes.filter((node) => node !== null));
+    for (const log of this.result.querySelectorAll(".log")) log.scrollTop = log.scrollHeight;
+  }
 
   fail(error) {
     const text = error instanceof TypeError ? `${error.message}: is the server still running?` : error.message;

@@ -1,0 +1,1 @@
+"""What keeps the project: the generated pages of the reference."""
