@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rat.errors import CodecError
 
 if TYPE_CHECKING:
+    from rat.codec.data_value import DataValue, from_data_value, parse_data_value, to_data_value
     from rat.codec.reference import (
         Decoder,
         Encoder,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CodecError",
+    "DataValue",
     "Decoder",
     "Encoder",
     "View",
@@ -37,13 +39,20 @@ __all__ = [
     "encode_batch",
     "encode_into",
     "encode_segments",
+    "from_data_value",
     "implementation",
+    "parse_data_value",
+    "to_data_value",
     "view",
 ]
 
 _CODEC = ("Decoder", "Encoder", "decode", "decode_batch", "encode", "encode_batch", "encode_into", "encode_segments")
 _EXPORTS = {
+    "DataValue": "rat.codec.data_value",
     "View": "rat.codec.views",
+    "from_data_value": "rat.codec.data_value",
+    "parse_data_value": "rat.codec.data_value",
+    "to_data_value": "rat.codec.data_value",
     "view": "rat.codec.views",
 }
 

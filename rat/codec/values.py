@@ -208,8 +208,12 @@ def check_max_depth(max_depth: int) -> None:
 
 
 def key_path(key: object) -> str:
-    """The step of a path into a dict: ``.name``, or ``['any other']``."""
-    return f".{key}" if isinstance(key, str) and key.isidentifier() else f"[{key!r}]"
+    """The step of a path into a dict: ``.name``, ``['any other']``, or ``[<int>]`` for what is no str (its own code is
+    not run).
+    """
+    if type(key) is not str:
+        return f"[<{type(key).__name__}>]"
+    return f".{key}" if key.isidentifier() else f"[{key!r}]"
 
 
 NOT_REPLACED: Final = object()

@@ -1,0 +1,180 @@
+"""A message as an explicit tree of typed nodes with their offsets: what tools show.
+
+Knows the structure of every form; values are read by the decoder, which also judges the message first.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from rat.codec.reader import Reader, ReadTables
+from rat.codec.reference import decode, encode
+from rat.codec.scalar_reader import Buffer
+from rat.codec.scan import ENDLESS
+from rat.codec.values import INDEX_STEP, Profile, Tag, Variant, form_of
+from rat.codec.writer import Default
+
+__all__ = ["DataValue", "from_data_value", "parse_data_value", "to_data_value"]
+
+_CONTAINERS: Final = (Variant.LIST, Variant.MAP, Variant.TUPLE, Variant.SET, Variant.FROZENSET)
+_PACKED: Final = {
+    Tag.F64_LIST: (Variant.FLOAT, "d"),
+    33: (Variant.INT, "b"),
+    34: (Variant.INT, "h"),
+    35: (Variant.INT, "i"),
+    Tag.I64_LIST: (Variant.INT, "q"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DataValue:
+    """One value of a message.
+
+    variant     what it is, whatever its form
+    form        the name of its form on the wire (``packed ints``); an item of a packed list is a ``packed item``
+    offset      of its first byte; bytes of the whole value are *size*
+    value       the Python value, or None for list, dict, tuple, set and frozenset
+    children    their items, in order; with the key in a dict, else with None
+    """
+
+    variant: Variant
+    form: str
+    offset: int
+    size: int
+    value: Any = None
+    children: tuple[tuple[str | None, DataValue], ...] = ()
+
+    def __iter__(self) -> Iterator[DataValue]:
+        """The children without their keys."""
+        return (child for _, child in self.children)
+
+    def tree(self, key: str | None = None) -> dict[str, Any]:
+        """The same as dicts, lists and what else JSON can say: key, type, form, offset, size, value, children."""
+        node: dict[str, Any] = {} if key is None else {"key": key}
+        node |= {"type": self.variant.value, "form": self.form, "offset": self.offset, "size": self.size}
+        if self.variant in _CONTAINERS:
+            node["children"] = [child.tree(name) for name, child in self.children]
+        else:
+            node["value"] = _shown(self.value)
+        return node
+
+
+def to_data_value(obj: Any, *, profile: Profile = "full", default: Default | None = None) -> DataValue:
+    """The tree of the message of *obj*.  Raises CodecError as `encode` does."""
+    return parse_data_value(encode(obj, profile=profile, default=default), profile=profile)
+
+
+def parse_data_value(data: Buffer, *, profile: Profile = "full", max_depth: int = 64) -> DataValue:
+    """The tree of the message *data*.  Raises CodecError as `decode` does."""
+    decode(data, profile=profile, max_depth=max_depth)
+    reader = Reader(data, ReadTables(), max_depth=max_depth)
+    if reader.data[0] == Tag.RESET:
+        reader.pos = 1
+    return _node(reader)
+
+
+def from_data_value(tree: DataValue) -> Any:
+    """The Python value that *tree* stands for."""
+    match tree.variant:
+        case Variant.LIST:
+            return [from_data_value(child) for child in tree]
+        case Variant.MAP:
+            return {key: from_data_value(child) for key, child in tree.children}
+        case Variant.TUPLE:
+            return tuple([from_data_value(child) for child in tree])
+        case Variant.SET:
+            return {from_data_value(child) for child in tree}
+        case Variant.FROZENSET:
+            return frozenset([from_data_value(child) for child in tree])
+        case Variant.BYTEARRAY:
+            return bytearray(tree.value)
+        case _:
+            return tree.value
+
+
+def _node(reader: Reader) -> DataValue:
+    """The node at ``pos`` of a message that is known to be sound."""
+    start = reader.pos
+    tag = reader.tag()
+    form = form_of(tag)
+    assert form is not None
+    if form.variant not in _CONTAINERS:
+        reader.pos = start
+        value = reader.read()
+        return DataValue(form.variant, form.name, start, reader.pos - start, value)
+    if Tag.F64_LIST <= tag <= Tag.ASCII_LIST:
+        children = _packed(reader, tag)
+    elif form.variant is Variant.MAP:
+        children = _entries(reader, tag)
+    else:
+        children = _items(reader, tag)
+    return DataValue(form.variant, form.name, start, reader.pos - start, None, tuple(children))
+
+
+def _items(reader: Reader, tag: int) -> list[tuple[str | None, DataValue]]:
+    if tag == Tag.OPEN_LIST:
+        items: list[tuple[str | None, DataValue]] = []
+        while reader.data[reader.pos] != Tag.CLOSE:
+            items.append((None, _node(reader)))
+        reader.skip(1)
+        return items
+    count = tag - Tag.SMALL_LIST if tag >= Tag.SMALL_LIST else reader.varint()
+    size = int.from_bytes(reader.take(4), "little") if tag == Tag.INDEXED_LIST else ENDLESS
+    items = [(None, _node(reader)) for _ in range(count)]
+    if size != ENDLESS:
+        reader.skip(4 * -(-count // INDEX_STEP))
+    return items
+
+
+def _entries(reader: Reader, tag: int) -> list[tuple[str | None, DataValue]]:
+    if tag == Tag.DICT:
+        return [(reader.plain_key(), _node(reader)) for _ in range(reader.varint())]
+    if tag == Tag.OPEN_DICT:
+        entries: list[tuple[str | None, DataValue]] = []
+        while reader.data[reader.pos] != Tag.CLOSE:
+            entries.append((reader.read_open_key(0), _node(reader)))
+        reader.skip(1)
+        return entries
+    keys = reader.shape(tag) if Tag.SHAPED_DICT <= tag <= Tag.SHAPE_LAST else reader.head(tag)
+    return [(key, _node(reader)) for key in keys]
+
+
+def _packed(reader: Reader, tag: int) -> list[tuple[str | None, DataValue]]:
+    count = reader.varint()
+    items: list[tuple[str | None, DataValue]] = []
+    if tag == Tag.ASCII_LIST:
+        for size in reader.take(count):
+            start = reader.pos
+            text = str(reader.take(size), "ascii")
+            items.append((None, DataValue(Variant.STRING, "packed item", start, size, text)))
+        return items
+    variant, code = _PACKED[tag]
+    size = struct.calcsize(code)
+    for _ in range(count):
+        start = reader.pos
+        value = struct.unpack(f"<{code}", reader.take(size))[0]
+        items.append((None, DataValue(variant, "packed item", start, size, value)))
+    return items
+
+
+def _shown(value: Any) -> Any:
+    """*value* as JSON can say it: bytes in hexadecimal, and what JSON would round or refuse as text."""
+    match value:
+        case None | bool() | str():
+            return value
+        case int():
+            return value if -(1 << 53) < value < 1 << 53 else hex(value) if value.bit_length() > 2000 else str(value)
+        case float():
+            return value if value - value == 0 else str(value)
+        case bytes() | bytearray():
+            return value.hex()
+        case memoryview():
+            return f"{value.format} {list(value.shape or ())} {value.tolist() if value.nbytes <= 4096 else '...'}"
+        case dt.date() | dt.time():
+            return value.isoformat()
+        case _:
+            return str(value)
