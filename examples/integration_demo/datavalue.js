@@ -9,7 +9,8 @@ const OPEN_NODES = 400;
 const count = (number) => `${whole(number)} ${number === 1 ? "item" : "items"}`;
 
 function shown(type, value) {
-  const text = type === "String" ? JSON.stringify(value) : String(value);
+  let text = type === "String" ? JSON.stringify(value) : String(value);
+  if (type === "Float" && Number.isInteger(value)) text += ".0";
   return text.length > 80 ? `${text.slice(0, 80)}…` : text;
 }
 
@@ -77,8 +78,8 @@ function hexView(text) {
       return el("i", {}, code >= 32 && code < 127 ? String.fromCharCode(code) : "·");
     });
     pairs.forEach((pair, index) => cells.push([pair, glyphs[index]]));
-    const padding = "    ".slice(0, 3).repeat(PER_LINE - row.length);
-    root.append(el("div", {}, el("span", { class: "offset" }, start.toString(10).padStart(5)), ...pairs, padding, el("span", { class: "text" }, ...glyphs)));
+    const padding = Array.from({ length: PER_LINE - row.length }, () => el("i", {}, "\u00a0\u00a0"));
+    root.append(el("div", {}, el("span", { class: "offset" }, start.toString(10).padStart(5)), ...pairs, ...padding, el("span", { class: "text" }, ...glyphs)));
   }
   if (text.length / 2 > MOST_BYTES) root.append(el("div", {}, `… ${whole(text.length / 2 - MOST_BYTES)} bytes more`));
   let lit = [];

@@ -11,10 +11,14 @@ const tag = (text) => el("span", { class: "tag" }, text);
 
 // --- DataValue
 
+const postedJson = (card) =>
+  `curl ${here("/data-value-demo")} -H 'Content-Type: application/json' --data-binary ${quoted(card.value("json"))}`;
+
 const dataValue = new Card("data-value", {
-  curl: (card) => `curl ${here("/data-value-demo")} -H 'Content-Type: application/json' --data-binary ${quoted(card.value("json"))}`,
+  curl: postedJson,
   async run(card, signal) {
     card.show();
+    card.showCurl(postedJson(card));
     const body = card.value("json");
     const headers = { "Content-Type": "application/json", Accept: "application/json" };
     card.show(...showValue(await fetchJson("/data-value-demo", { method: "POST", body, headers, signal })));
