@@ -47,6 +47,10 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--port", type=int, help="port to listen on; 0 takes a free one (default 8000)")
     parser.add_argument("--uds", metavar="PATH", help="listen on a Unix socket instead")
     parser.add_argument("--fd", type=int, metavar="N", help="listen on an inherited descriptor instead")
+    parser.add_argument(
+        "--frames-port", type=int, metavar="PORT", help="port of its own for frames; 0 takes a free one"
+    )
+    parser.add_argument("--frames-uds", metavar="PATH", help="Unix socket of its own for frames")
     parser.add_argument("--http", choices=("auto", "h11"), help="auto: fast lane where it applies; h11: h11 for all")
     parser.add_argument("--loop", choices=("auto", "uvloop", "asyncio"), help="event loop (default auto)")
     parser.add_argument("--log-level", choices=LOG_LEVELS, help="what is logged (default info)")
@@ -62,7 +66,7 @@ def add_parser(subparsers: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Serve until a signal comes."""
     from rat.cli.loading import load_app
-    from rat.cli.settings import collect
+    from rat.cli.settings import ADDRESS_KEYS, collect
 
     try:
         app = load_app(options.target, factory=options.factory)
@@ -70,7 +74,19 @@ def run(options: argparse.Namespace) -> int:
         return _not_started(f"cannot load {error}", error.__cause__)
     given = {
         name: getattr(options, name)
-        for name in ("host", "port", "uds", "fd", "http", "loop", "log_level", "access_log", "grace")
+        for name in (
+            "host",
+            "port",
+            "uds",
+            "fd",
+            "frames_port",
+            "frames_uds",
+            "http",
+            "loop",
+            "log_level",
+            "access_log",
+            "grace",
+        )
     }
     try:
         config, settings = collect(given, options.set, options.config, app.config)
@@ -93,6 +109,8 @@ def run(options: argparse.Namespace) -> int:
         port=settings.get("port", 8000),
         uds=settings.get("uds"),
         fd=settings.get("fd"),
+        frames_port=settings.get("frames_port"),
+        frames_uds=settings.get("frames_uds"),
         config=config,
         access_log=settings.get("access_log", False),
     )

@@ -18,7 +18,7 @@ from rat.errors import ConfigError
 
 __all__ = ["ADDRESS_KEYS", "Settings", "collect", "names_of_bounds", "parse_size"]
 
-ADDRESS_KEYS = ("host", "port", "uds", "fd", "loop", "log_level", "access_log", "grace")
+ADDRESS_KEYS = ("host", "port", "uds", "fd", "frames_port", "frames_uds", "loop", "log_level", "access_log", "grace")
 """What is told beside the bounds."""
 
 _UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
@@ -158,9 +158,10 @@ def collect(
     changes = dict(sections.pop("", {}))
     for section, values in sections.items():
         changes[section] = replace(getattr(config, section), **values)
-    for name, example in (("port", 0), ("fd", 0), ("access_log", False), ("grace", 0.0)):
+    for name, example in (("port", 0), ("fd", 0), ("frames_port", 0), ("access_log", False), ("grace", 0.0)):
         if name in rest:
             rest[name] = _convert(name, rest[name], example)
-    if not 0 <= rest.get("port", 0) <= 65535:
-        raise ConfigError(f"port is {rest['port']}, and may be 0 to 65535")
+    for name in ("port", "frames_port"):
+        if not 0 <= rest.get(name, 0) <= 65535:
+            raise ConfigError(f"{name} is {rest[name]}, and may be 0 to 65535")
     return replace(config, **changes), rest
