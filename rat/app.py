@@ -216,12 +216,11 @@ class Rat(Router):
         if endpoint is not None:
             return endpoint, {}
         method = head.method
-        allowed: set[str] = set()
-        for leaf, values in self._tree.search(head.path):
-            found = leaf.find(method)
-            if found is not None:
-                return found[0], dict(zip(found[1], values, strict=True))
-            allowed |= leaf.by_method.keys()
+        taken = self._tree.first(head.path, lambda leaf: leaf.find(method))
+        if taken is not None:
+            (endpoint, names, _), values = taken
+            return endpoint, dict(zip(names, values, strict=True))
+        allowed = {verb for leaf, _ in self._tree.search(head.path) for verb in leaf.by_method}
         if head.path == b"*" and method == "OPTIONS":
             return self._refusal(204, "GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE"), {}
         if not allowed:

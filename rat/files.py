@@ -6,18 +6,17 @@ One trip to a thread opens the file; small files come from memory.  RFC 9110, se
 from __future__ import annotations
 
 import os
-import re
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from rat.config import Limits
 from rat.events import Buffer, FieldLines, FileRegion
-from rat.fields import HeaderSource
+from rat.fields import HeaderSource, field_lines
 from rat.http1.conditional import ByteRange, judge
 from rat.mediatypes import content_disposition, guess_media_type
 from rat.opening import FileCache, Opened, open_path
 from rat.problems import problem
-from rat.responses import Response
+from rat.responses import Response, checked_status
 from rat.threads import in_thread
 
 if TYPE_CHECKING:
@@ -25,18 +24,16 @@ if TYPE_CHECKING:
 
 __all__ = ["FileResponse", "answer_file", "file_fields"]
 
-_CONDITIONAL = re.compile(rb"^(?:if-|range:)", re.IGNORECASE | re.MULTILINE)
 _OF_304 = {b"cache-control", b"content-location", b"etag", b"expires", b"last-modified", b"set-cookie", b"vary"}
 
 _cache = FileCache()
 
 
 def file_fields(opened: Opened, extra: FieldLines, content_type: str) -> tuple[tuple[bytes, bytes], ...]:
-    """The fields that the whole file is sent with; *extra* comes from the application and wins."""
+    """The fields that the file is sent with, but for its length; *extra* comes from the application and wins."""
     known = {name for name, _ in extra}
     fields = [
         (b"content-type", content_type.encode("latin-1", "replace")),
-        (b"content-length", b"%d" % opened.size),
         (b"etag", opened.etag),
         (b"last-modified", opened.last_modified),
         (b"accept-ranges", b"bytes"),
@@ -57,13 +54,19 @@ def _pieces(opened: Opened, part: ByteRange) -> list[Buffer | FileRegion]:
     return [FileRegion(opened.file, part.start, part.stop - part.start)]
 
 
+def _is_conditional(field_section: bytes) -> bool:
+    """There may be a precondition or a range; where there is none, no field is parsed."""
+    lines = field_section.lower()
+    return b"\nif-" in lines or b"\nrange:" in lines or lines.startswith((b"if-", b"range:"))
+
+
 def answer_file(request: Request, opened: Opened, fields: FieldLines, status: int = 200) -> Response:
     """The answer that sends *opened*, or what *request* wants of it.  The answer closes the file when it is closed.
 
     *fields*: as ``file_fields`` gives them.  Preconditions and ranges hold for GET and HEAD with *status* 200.
     """
     head = request.head
-    if status != 200 or head.method not in ("GET", "HEAD") or not _CONDITIONAL.search(head.field_section):
+    if status != 200 or not _is_conditional(head.field_section) or head.method not in ("GET", "HEAD"):
         return _whole(opened, fields, status)
     limits = request.app.config.limits if request.app.config is not None else Limits()
     verdict = judge(
@@ -89,27 +92,29 @@ def answer_file(request: Request, opened: Opened, fields: FieldLines, status: in
 
 
 def _holding(opened: Opened, body: list[Buffer | FileRegion], fields: FieldLines, status: int) -> Response:
-    response = Response.of(b"", fields, status)
-    response.compress = False
-    if opened.file is not None:
+    """An answer of pieces of a file; the engine tells the length of those that are in memory."""
+    if opened.file is None:
+        response = Response.of(b"".join(cast(list[bytes], body)), fields, status)
+    else:
+        length = (b"content-length", b"%d" % sum(len(piece) for piece in body))
+        response = Response.of(b"", [*fields, length], status)
         response.body = body
         response.on_close(opened.close)
-    else:
-        response.body = body[0] if len(body) == 1 and isinstance(body[0], bytes) else b"".join(body)  # type: ignore[arg-type]
+    response.compress = False
     return response
 
 
 def _whole(opened: Opened, fields: FieldLines, status: int) -> Response:
-    if opened.content is not None:
-        response = Response.of(opened.content, fields, status)
-        response.compress = False
-        return response
-    return _holding(opened, _pieces(opened, ByteRange(0, opened.size)), fields, status)
+    if opened.content is None:
+        return _holding(opened, _pieces(opened, ByteRange(0, opened.size)), fields, status)
+    response = Response.of(opened.content, fields, status)
+    response.compress = False
+    return response
 
 
 def _partial(opened: Opened, fields: FieldLines, ranges: tuple[ByteRange, ...]) -> Response:
     kind = _value(fields, b"content-type")
-    rest = [line for line in fields if line[0] not in (b"content-length", b"content-type")]
+    rest = [line for line in fields if line[0] != b"content-type"]
     body: list[Buffer | FileRegion] = []
     if len(ranges) == 1:
         body += _pieces(opened, ranges[0])
@@ -123,7 +128,6 @@ def _partial(opened: Opened, fields: FieldLines, ranges: tuple[ByteRange, ...]) 
             body += _pieces(opened, part)
         body.append(b"\r\n--%b--\r\n" % boundary)
         rest.append((b"content-type", b"multipart/byteranges; boundary=" + boundary))
-    rest.append((b"content-length", b"%d" % sum(len(piece) for piece in body)))
     return _holding(opened, body, rest, 206)
 
 
@@ -146,7 +150,14 @@ class FileResponse(Response):
         status: int = 200,
         headers: HeaderSource | None = None,
     ) -> None:
-        super().__init__(b"", status, headers, compress=False)
+        self.status = checked_status(status)
+        self.body = b""
+        self.compress = False
+        self.is_open_ended = False
+        self._closers = None
+        self._headers = None
+        self._trailers = None
+        self._fields = () if headers is None else field_lines(headers)
         self.path = os.fspath(path)
         if content_type is not None:
             self.headers["content-type"] = content_type
@@ -155,18 +166,14 @@ class FileResponse(Response):
             self.headers["content-disposition"] = content_disposition(filename, inline=inline)
 
     async def prepare(self, request: Request) -> Response:
-        opened, fields = await self._open()
-        response = answer_file(request, opened, fields, self.status)
-        response.on_close(self.close)
-        return response
-
-    async def _open(self) -> tuple[Opened, FieldLines]:
         extra = tuple(self.field_lines())
         key = (self.path, self._content_type, extra)
         found = _cache.get(key)
-        if found is not None:
-            return found
-        opened = await in_thread(open_path, self.path, discard=Opened.close)
-        fields = file_fields(opened, extra, self._content_type)
-        _cache.put(key, opened, fields)
-        return opened, fields
+        if found is None:
+            opened = await in_thread(open_path, self.path, discard=Opened.close)
+            found = opened, file_fields(opened, extra, self._content_type)
+            _cache.put(key, *found)
+        response = answer_file(request, *found, self.status)
+        if self._closers is not None:
+            response.on_close(self.close)
+        return response

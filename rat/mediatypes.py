@@ -5,6 +5,7 @@ The table is the same on every machine: nothing is read from the system.
 
 from __future__ import annotations
 
+import functools
 import mimetypes
 from urllib.parse import quote
 
@@ -34,6 +35,7 @@ for _extension, _kind in {
 _COMPRESSED = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}
 
 
+@functools.lru_cache(maxsize=1024)
 def guess_media_type(name: str) -> str:
     """The Content-Type of a file called *name*; text is taken for UTF-8."""
     kind, encoding = _TABLE.guess_type(name.rpartition("/")[2], strict=False)

@@ -12,6 +12,7 @@ __all__ = ["CODINGS", "accepted_codings"]
 CODINGS = {"zstd": ".zst", "br": ".br", "gzip": ".gz"}
 """Content codings in the order in which the server prefers them, with the extension of precompressed siblings."""
 
+_PLAIN: tuple[str | None, ...] = (None,)
 _FIELD = re.compile(rb"^accept-encoding:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
 
 
@@ -20,8 +21,10 @@ def accepted_codings(field_section: bytes) -> tuple[str | None, ...]:
 
     Empty when the client refuses even that, which section 12.5.3 lets a server overrule.
     """
+    if b"encoding:" not in field_section.lower():
+        return _PLAIN
     found = _FIELD.findall(field_section)
-    return _rank(b",".join(found)) if found else (None,)
+    return _rank(b",".join(found)) if found else _PLAIN
 
 
 @functools.lru_cache(maxsize=256)

@@ -9,6 +9,7 @@ import errno
 import os
 import stat
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
 from io import FileIO
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from rat.errors import HTTPError
+from rat.events import FieldLines
 
 __all__ = ["SMALL", "FileCache", "Opened", "Signature", "open_below", "open_path"]
 
@@ -184,40 +186,57 @@ def _walk(root: str, parts: list[str]) -> int | None:
 @dataclass(slots=True)
 class _Kept:
     opened: Opened
+    resolved: float
+    """When the name was last resolved."""
     checked: float
-    """When the name was last resolved, by the monotonic clock."""
-    fields: tuple[tuple[bytes, bytes], ...]
+    """When the file was last found unchanged."""
+    fields: FieldLines
 
 
 class FileCache:
     """Small files in memory, the one longest kept given up first.
 
-    A file is given out only after a stat that finds it unchanged, and its name is resolved again after *fresh* seconds.
+    A file is given out when a stat found it unchanged less than *recheck* seconds ago, and its name is resolved again
+    after *fresh* seconds.  *clock* gives seconds that never run backwards.
     """
 
-    def __init__(self, *, most_bytes: int = 16 * 1024 * 1024, fresh: float = 1.0) -> None:
+    def __init__(
+        self,
+        *,
+        most_bytes: int = 16 * 1024 * 1024,
+        recheck: float = 0.0,
+        fresh: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._most = most_bytes
+        self._recheck = recheck
         self._fresh = fresh
+        self._clock = clock
         self._kept: dict[object, _Kept] = {}
         self.size = 0
         """Bytes held, with what an entry costs besides its content."""
 
-    def get(self, key: object) -> tuple[Opened, tuple[tuple[bytes, bytes], ...]] | None:
+    def get(self, key: object) -> tuple[Opened, FieldLines] | None:
         """What was kept under *key*, if it is still true."""
         kept = self._kept.get(key)
         if kept is None:
             return None
-        if time.monotonic() - kept.checked < self._fresh and kept.opened.is_unchanged():
+        now = self._clock()
+        if now - kept.checked < self._recheck:
+            return kept.opened, kept.fields
+        if now - kept.resolved < self._fresh and kept.opened.is_unchanged():
+            kept.checked = now
             return kept.opened, kept.fields
         self._drop(key)
         return None
 
-    def put(self, key: object, opened: Opened, fields: tuple[tuple[bytes, bytes], ...]) -> None:
+    def put(self, key: object, opened: Opened, fields: FieldLines) -> None:
         """Keep a small file and the fields that it is sent with."""
         if opened.content is None:
             return
         self._drop(key)
-        self._kept[key] = _Kept(opened, time.monotonic(), fields)
+        now = self._clock()
+        self._kept[key] = _Kept(opened, now, now, fields)
         self.size += _ENTRY + opened.size
         while self.size > self._most:
             self._drop(next(iter(self._kept)))

@@ -19,7 +19,7 @@ from rat.values import DATA_VALUE, dump_data_value, dump_json, prefers_data_valu
 if TYPE_CHECKING:
     from rat.messages import Request
 
-__all__ = ["Deferred", "JSONResponse", "RedirectResponse", "Response", "begin_stream", "normalise"]
+__all__ = ["Deferred", "JSONResponse", "RedirectResponse", "Response", "begin_stream", "checked_status", "normalise"]
 
 Body: TypeAlias = "bytes | list[Buffer | FileRegion] | AsyncIterable[bytes]"
 Trailers: TypeAlias = "HeaderSource | Callable[[], HeaderSource] | None"
@@ -61,7 +61,7 @@ class Response:
         trailers: Trailers = None,
         compress: bool | None = None,
     ) -> None:
-        self.status = _checked_status(status)
+        self.status = checked_status(status)
         self.compress = compress
         self._closers: list[Callable[[], object]] | None = None
         self._headers: MutableHeaders | None = None
@@ -315,7 +315,8 @@ class Deferred(Response):
         return await self._making
 
 
-def _checked_status(status: object) -> int:
+def checked_status(status: object) -> int:
+    """*status* as an int.  Raises TypeError or ValueError for what is no status of a final answer."""
     if not isinstance(status, int) or isinstance(status, bool):
         raise TypeError(f"status is {status!r}, expected a number from 200 to 599")
     if not 200 <= status <= 599:
@@ -332,7 +333,7 @@ def _from_value(value: object, accept: str | None) -> Response:
 def _from_tuple(value: Sequence[Any], accept: str | None) -> Response:
     if len(value) not in (2, 3):
         raise TypeError(f"a tuple of {len(value)} was returned, expected (body, status) or (body, status, headers)")
-    body, status = value[0], _checked_status(value[1])
+    body, status = value[0], checked_status(value[1])
     if isinstance(body, tuple):
         raise TypeError("the body of a returned tuple is a tuple itself")
     response = Response.of(b"", _NO_FIELDS) if body is None else normalise(body, accept)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["CONVERTERS", "Converter", "Endpoint", "PathPattern", "PathTree"]
 
 L = TypeVar("L")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,15 +166,50 @@ class PathTree(Generic[L]):
 
     def search(self, path: bytes) -> Iterator[tuple[L, list[Any]]]:
         """Every leaf that *path*, as it came, fits, most specific first, with the parameters in order."""
-        if not path.startswith(b"/"):
-            return iter(())
-        try:
-            segments = [
-                (unquote_to_bytes(part) if b"%" in part else part).decode("utf-8") for part in path[1:].split(b"/")
-            ]
-        except UnicodeDecodeError:
-            return iter(())
-        return self._descend(self._root, segments, 0, [])
+        segments = _segments(path)
+        return iter(()) if segments is None else self._descend(self._root, segments, 0, [])
+
+    def first(self, path: bytes, accept: Callable[[L], T | None]) -> tuple[T, list[Any]] | None:
+        """What *accept* makes of the first leaf that it takes, with the parameters: ``search`` for the common case."""
+        segments = _segments(path)
+        return None if segments is None else self._first(self._root, segments, 0, [], accept)
+
+    def _first(
+        self, node: _Node[L], segments: list[str], depth: int, values: list[Any], accept: Callable[[L], T | None]
+    ) -> tuple[T, list[Any]] | None:
+        count = len(segments)
+        while depth < count:
+            fixed = node.fixed.get(segments[depth])
+            if not node.branches:
+                if fixed is None:
+                    return None
+                node = fixed
+                depth += 1
+                continue
+            if fixed is not None:
+                found = self._first(fixed, segments, depth + 1, values, accept)
+                if found is not None:
+                    return found
+            for segment, branch in node.branches:
+                if segment.takes_rest:
+                    goes_on = branch.fixed or branch.branches
+                    for end in range(count, depth if goes_on else count - 1, -1):
+                        rest = "/".join(segments[depth:end])
+                        found = self._first(branch, segments, end, [*values, rest], accept)
+                        if found is not None:
+                            return found
+                    continue
+                more = segment.match(segments[depth])
+                if more is not None:
+                    found = self._first(branch, segments, depth + 1, values + more, accept)
+                    if found is not None:
+                        return found
+            return None
+        if node.leaf is not None:
+            taken = accept(node.leaf)
+            if taken is not None:
+                return taken, values
+        return None
 
     def _descend(
         self, node: _Node[L], segments: list[str], depth: int, values: list[Any]
@@ -195,6 +231,18 @@ class PathTree(Generic[L]):
             found = segment.match(segments[depth])
             if found is not None:
                 yield from self._descend(branch, segments, depth + 1, values + found)
+
+
+def _segments(path: bytes) -> list[str] | None:
+    """The segments of *path*, each decoded; None for a path that is none, or no UTF-8."""
+    if path[:1] != b"/":
+        return None
+    try:
+        if b"%" not in path:
+            return path[1:].decode("utf-8").split("/")
+        return [unquote_to_bytes(part).decode("utf-8") for part in path[1:].split(b"/")]
+    except UnicodeDecodeError:
+        return None
 
 
 class Endpoint:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["StaticFiles"]
 
+_RECHECK = 0.002
+"""Seconds for which a small file is not looked at again: requests that come together share one stat."""
 _VARY = (b"vary", b"accept-encoding")
 
 
@@ -52,7 +54,7 @@ class StaticFiles:
         self.precompressed = precompressed
         self.hidden = hidden
         self._headers = tuple(field_lines(headers or ()))
-        self._cache = FileCache()
+        self._cache = FileCache(recheck=_RECHECK)
 
     def answer(self, request: Request, path: str) -> Response:
         """The handler: *path* is percent-decoded and relative.  HTTPError 404 or 403 for what is not served."""

@@ -105,5 +105,15 @@ async def content_of(response: Response) -> bytes:
     return b"".join(parts)
 
 
+def length_of(response: Response) -> int:
+    """The length that the client is told: declared, or that of the bytes, which the engine declares."""
+    declared = response.headers.get("content-length")
+    if isinstance(response.body, bytes):
+        assert declared is None
+        return len(response.body)
+    assert declared is not None
+    return int(declared)
+
+
 async def json_of(response: Response) -> Any:
     return json.loads(await content_of(response))

@@ -18,7 +18,7 @@ from rat.events import FileRegion
 from rat.mediatypes import content_disposition, guess_media_type
 from rat.opening import SMALL, FileCache, open_path
 from rat.threads import in_thread
-from tests.app.support import answer, content_of, json_of
+from tests.app.support import answer, content_of, json_of, length_of
 
 WHEN = 1_700_000_000
 SMALL_CONTENT = bytes(range(100))
@@ -58,7 +58,7 @@ async def test_a_whole_file(path: Path, content: bytes, target: str) -> None:
     headers = response.headers
     assert response.status == 200
     assert headers["content-type"] == "application/octet-stream"
-    assert headers["content-length"] == str(len(content))
+    assert length_of(response) == len(content)
     assert headers["last-modified"] == formatdate(WHEN, usegmt=True)
     assert headers["accept-ranges"] == "bytes"
     assert re.fullmatch('"[0-9a-f]+-[0-9a-f]+"', headers["etag"])
@@ -81,7 +81,7 @@ async def test_a_head_request_says_the_same(path: Path, content: bytes, repeat: 
     for _ in range(repeat):
         response = await answer(app, "HEAD")
         assert response.status == 200
-        assert response.headers["content-length"] == str(len(content))
+        assert length_of(response) == len(content)
         response.close()
 
 
@@ -89,7 +89,7 @@ async def test_an_empty_file(tmp_path: Path) -> None:
     (tmp_path / "empty.txt").touch()
     response = await answer(app_for(tmp_path / "empty.txt"))
     assert (response.status, response.body) == (200, b"")
-    assert response.headers["content-length"] == "0"
+    assert length_of(response) == 0
 
 
 RANGES: list[tuple[str, int, list[tuple[int, int]]]] = [
@@ -118,7 +118,7 @@ async def test_ranges(path: Path, content: bytes, value: str, status: int, parts
     if status == 206:
         start, stop = ((edge + (size if i == 0 else size + 1)) if edge < 0 else edge for i, edge in enumerate(parts[0]))
         assert response.headers["content-range"] == f"bytes {start}-{stop - 1}/{size}"
-        assert response.headers["content-length"] == str(stop - start)
+        assert length_of(response) == stop - start
         assert response.headers["content-type"] == "application/octet-stream"
         assert await content_of(response) == content[start:stop]
     elif status == 416:
@@ -138,7 +138,7 @@ async def test_several_ranges_are_parts(tmp_path: Path, value: str) -> None:
         response = await answer(app_for(path), fields=[("Range", value)])
         assert response.status == 206
         data = await content_of(response)
-        assert response.headers["content-length"] == str(len(data))
+        assert length_of(response) == len(data)
         assert "content-range" not in response.headers
         kind = response.headers["content-type"]
         assert kind.startswith("multipart/byteranges; boundary=")
@@ -355,10 +355,28 @@ async def test_the_cache_is_bounded(tmp_path: Path) -> None:
     cache.put("big", big, ())
     assert cache.get("big") is None
     big.close()
-    stale = FileCache(fresh=0.0)
-    stale.put("a", open_path(tmp_path / "a"), ())
-    assert stale.get("a") is None
-    assert stale.size == 0
+
+
+async def test_when_the_cache_looks_again(tmp_path: Path) -> None:
+    now = 100.0
+    cache = FileCache(recheck=1.0, fresh=5.0, clock=lambda: now)
+    path = tmp_path / "a"
+    path.write_bytes(b"one")
+    cache.put("a", open_path(path), ())
+    now = 102.0
+    found = cache.get("a")
+    assert found is not None
+    path.write_bytes(b"other")
+    now = 102.9
+    assert cache.get("a") == found
+    now = 103.0
+    assert cache.get("a") is None
+    assert cache.size == 0
+    cache.put("a", open_path(path), ())
+    now = 107.9
+    assert cache.get("a") is not None
+    now = 108.9
+    assert cache.get("a") is None  # unchanged, but its name may mean another file by now
 
 
 @pytest.mark.parametrize(("size", "in_memory"), [(SMALL - 1, True), (SMALL, True), (SMALL + 1, False)])

@@ -13,7 +13,7 @@ from rat.errors import ConfigError
 from rat.negotiation import accepted_codings
 from rat.opening import SMALL
 from rat.static import StaticFiles
-from tests.app.support import answer, content_of, json_of
+from tests.app.support import answer, content_of, json_of, length_of
 
 WHEN = 1_700_000_000
 
@@ -46,6 +46,12 @@ def tree(tmp_path: Path) -> Path:
     return root
 
 
+@pytest.fixture(autouse=True)
+def always_looking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept in memory is compared with the disk each time."""
+    monkeypatch.setattr("rat.static._RECHECK", 0.0)
+
+
 def app_for(root: Path, prefix: str = "/static", **options: Any) -> Rat:
     app = Rat()
     app.static(prefix, root, **options)
@@ -73,7 +79,7 @@ async def test_what_is_served(tree: Path, target: str, content: bytes, method: s
     for _ in range(2):  # from the disk and from memory
         response = await answer(app, method, target)
         assert response.status == 200
-        assert response.headers["content-length"] == str(len(content))
+        assert length_of(response) == len(content)
         if method == "GET":
             assert await content_of(response) == content
         response.close()
@@ -251,7 +257,7 @@ async def test_precompressed_siblings(siblings: Path, name: str, accept: str | N
         content = await content_of(response)
         prefix = {None: b"", "zstd": b".zst ", "br": b".br ", "gzip": b".gz "}[coding]
         assert content == prefix + name.encode() * (20_000 if name == "big.js" else 1)
-        assert headers["content-length"] == str(len(content))
+        assert length_of(response) == len(content)
         response.close()
 
 
