@@ -1,0 +1,160 @@
+/* The places where the codec looks behind the public API, each with the public API beside it.
+
+   RAT_INTERNALS is on for the versions whose layouts were read and tested (3.11 to 3.13, with the GIL); elsewhere, and with
+   RAT_NO_INTERNALS, the public calls are used.  The bytes and the values are the same. */
+#ifndef RAT_INTERNALS_H
+#define RAT_INTERNALS_H
+
+#include "codec.h"
+
+#if !defined(RAT_NO_INTERNALS) && !defined(Py_GIL_DISABLED) && !defined(Py_TRACE_REFS) && \
+    PY_VERSION_HEX >= 0x030B0000 && PY_VERSION_HEX < 0x030E0000 && PYLONG_BITS_IN_DIGIT == 30
+#define RAT_INTERNALS 1
+#else
+#define RAT_INTERNALS 0
+#endif
+
+/* Walking the entries of a dict: PyDict_Next finds its place anew for each of them. */
+typedef struct {
+#if RAT_INTERNALS
+    PyObject **entry; /* key, value; NULL for a split table */
+    Py_ssize_t stride;
+#endif
+    PyObject *dict;
+    Py_ssize_t pos;
+} DictWalk;
+
+#if RAT_INTERNALS
+
+/* The head of a keys object: Objects/dictobject.c, the same from 3.11 to 3.13 without the free-threading lock. */
+typedef struct {
+    Py_ssize_t refcnt;
+    uint8_t log2_size;
+    uint8_t log2_index_bytes;
+    uint8_t kind; /* 0 general (hash, key, value), 1 unicode (key, value), 2 split */
+    uint32_t version;
+    Py_ssize_t usable;
+    Py_ssize_t nentries;
+    char indices[];
+} DictKeys;
+
+static inline PyObject **dict_entries(PyObject *dict, Py_ssize_t *stride) {
+    PyDictObject *d = (PyDictObject *)dict;
+    if (UNLIKELY(d->ma_values != NULL)) return NULL;
+    DictKeys *keys = (DictKeys *)d->ma_keys;
+    PyObject **entries = (PyObject **)(keys->indices + ((size_t)1 << keys->log2_index_bytes));
+    if (LIKELY(keys->kind != 0)) {
+        *stride = 2;
+        return entries;
+    }
+    *stride = 3;
+    return entries + 1;
+}
+
+static inline void walk_begin(DictWalk *walk, PyObject *dict) {
+    walk->dict = dict;
+    walk->pos = 0;
+    walk->entry = dict_entries(dict, &walk->stride);
+}
+
+/* The next entry, borrowed.  Asked for at most as many times as the dict has entries. */
+static inline void walk_next(DictWalk *walk, PyObject **key, PyObject **value) {
+    PyObject **entry = walk->entry;
+    if (UNLIKELY(entry == NULL)) {
+        PyDict_Next(walk->dict, &walk->pos, key, value);
+        return;
+    }
+    while (UNLIKELY(entry[1] == NULL)) entry += walk->stride;
+    *key = entry[0];
+    *value = entry[1];
+    walk->entry = entry + walk->stride;
+}
+
+#else
+
+static inline void walk_begin(DictWalk *walk, PyObject *dict) {
+    walk->dict = dict;
+    walk->pos = 0;
+}
+
+static inline void walk_next(DictWalk *walk, PyObject **key, PyObject **value) {
+    PyDict_Next(walk->dict, &walk->pos, key, value);
+}
+
+#endif
+
+/* The value of an int that fits 60 bits, without a call: true if it was read. */
+static inline bool int_fast(PyObject *v, int64_t *value) {
+#if RAT_INTERNALS
+    PyLongObject *n = (PyLongObject *)v;
+#if PY_VERSION_HEX >= 0x030C0000
+    uintptr_t tag = n->long_value.lv_tag;
+    const digit *d = n->long_value.ob_digit;
+    if (LIKELY(tag < (3 << 3))) {
+        int64_t magnitude = tag < (2 << 3) ? (int64_t)d[0] : ((int64_t)d[1] << 30 | d[0]);
+        *value = (1 - (int64_t)(tag & 3)) * magnitude;
+        return true;
+    }
+#else
+    const digit *d = n->ob_digit;
+    switch (Py_SIZE(n)) {
+        case 0: *value = 0; return true;
+        case 1: *value = d[0]; return true;
+        case -1: *value = -(int64_t)d[0]; return true;
+        case 2: *value = (int64_t)d[1] << 30 | d[0]; return true;
+        case -2: *value = -((int64_t)d[1] << 30 | d[0]); return true;
+    }
+#endif
+#endif
+    return false;
+}
+
+/* Bytes of a str that was made by PyUnicode_New, without the checks of the public macros. */
+static inline Py_hash_t str_hash(PyObject *s) {
+#if RAT_INTERNALS
+    Py_hash_t hash = ((PyASCIIObject *)s)->hash;
+    if (LIKELY(hash != -1)) return hash;
+#endif
+    return PyObject_Hash(s); /* cannot fail for an exact str */
+}
+
+static inline bool str_is_ascii(PyObject *s) {
+#if PY_VERSION_HEX < 0x030C0000
+    if (UNLIKELY(PyUnicode_READY(s) < 0)) PyErr_Clear();
+#endif
+    return PyUnicode_IS_COMPACT_ASCII(s);
+}
+
+/* memcpy for the short: no call for what most keys and words are. */
+static inline void copy_bytes(uint8_t *to, const uint8_t *from, size_t n) {
+    if (n <= 16) {
+        if (n >= 8) {
+            uint64_t a, b;
+            memcpy(&a, from, 8);
+            memcpy(&b, from + n - 8, 8);
+            memcpy(to, &a, 8);
+            memcpy(to + n - 8, &b, 8);
+        } else if (n >= 4) {
+            uint32_t a, b;
+            memcpy(&a, from, 4);
+            memcpy(&b, from + n - 4, 4);
+            memcpy(to, &a, 4);
+            memcpy(to + n - 4, &b, 4);
+        } else if (n) {
+            uint8_t a = from[0], b = from[n >> 1], c = from[n - 1];
+            to[0] = a;
+            to[n >> 1] = b;
+            to[n - 1] = c;
+        }
+    } else if (n <= 32) {
+        uint64_t a[2], b[2];
+        memcpy(a, from, 16);
+        memcpy(b, from + n - 16, 16);
+        memcpy(to, a, 16);
+        memcpy(to + n - 16, b, 16);
+    } else {
+        memcpy(to, from, n);
+    }
+}
+
+#endif

@@ -1,0 +1,32 @@
+"""The one part of the build that pyproject.toml cannot say: the codec in C, which may fail to build.
+
+Without a compiler the package installs all the same, and `rat.codec` uses its reference in plain Python.
+``RAT_NO_INTERNALS=1`` builds the C code without a look behind CPython's public API; ``RAT_SANITIZE=1`` leaves the
+optimisation to CFLAGS.
+"""
+
+from __future__ import annotations
+
+import os
+
+from setuptools import Extension, setup
+
+SOURCE = "rat/codec/native"
+FILES = ("arguments.c", "module.c", "objects.c", "reader.c", "writer.c")
+FLAGS = ["-fvisibility=hidden", "-fno-strict-aliasing", "-Wextra", "-Wno-missing-field-initializers"]
+
+if os.environ.get("RAT_SANITIZE") != "1":
+    FLAGS.insert(0, "-O3")
+
+setup(
+    ext_modules=[
+        Extension(
+            "rat.codec.native._codec",
+            sources=[f"{SOURCE}/{name}" for name in FILES],
+            depends=[f"{SOURCE}/codec.h", f"{SOURCE}/internals.h"],
+            define_macros=[("RAT_NO_INTERNALS", "1")] if os.environ.get("RAT_NO_INTERNALS") == "1" else [],
+            extra_compile_args=FLAGS if os.name == "posix" else [],
+            optional=True,
+        )
+    ]
+)
