@@ -8,42 +8,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from rat.config import Limits
-from rat.errors import LocalProtocolError, RemoteProtocolError
+from rat.errors import RemoteProtocolError
 from rat.events import (
     CLOSED,
     NEED_DATA,
     PAUSED,
-    Buffer,
-    CompleteResponse,
     ContentReceived,
     EndOfMessage,
-    FieldLines,
-    FileRegion,
-    InformationalResponse,
     RequestReceived,
-    ResponseContent,
-    ResponseEnd,
-    ResponseStart,
     Signal,
-    Wire,
 )
 from rat.http1 import fastlane, reference
-from rat.http1.answer import (
-    JOIN_BELOW,
-    ContentWriter,
-    Framing,
-    Plan,
-    check_field,
-    forbids_content,
-    plan_answer,
-    size_of,
-)
 from rat.http1.chunked import ChunkedDecoder
 from rat.http1.content import LengthDecoder
 from rat.http1.screen import judge_start, screen
+from rat.http1.sending import AnswerSide
 from rat.http1.state import TRANSITIONS, Answer, HttpState, Step
 
 __all__ = ["HttpEngine", "HttpState"]
@@ -55,13 +37,11 @@ _IDLE: Final = HttpState.IDLE
 _HEAD: Final = HttpState.HEAD
 _ANSWER: Final = HttpState.ANSWER
 _OWED: Final = Answer.OWED
-_NONE: Final = Answer.NONE
 _WHOLE: Final = TRANSITIONS[_IDLE, Step.WHOLE_REQUEST]
-_ANSWERED: Final = TRANSITIONS[_ANSWER, Step.ANSWER_END]
 _new: Final = object.__new__
 
 
-class HttpEngine:
+class HttpEngine(AnswerSide):
     """HTTP/1.1 of a server over one connection (RFC 9112).
 
     ``next_event`` is pulled: a request that lies complete in the buffer is one event.  After RemoteProtocolError one
@@ -74,28 +54,17 @@ class HttpEngine:
     """
 
     __slots__ = (
-        "_answer",
         "_at",
-        "_by_lane",
         "_content",
-        "_continue",
         "_data",
-        "_date",
         "_empty_line",
         "_eof",
         "_error",
         "_lane",
         "_lane_size",
         "_limits",
-        "_quick",
-        "_request",
         "_scanned",
-        "_server",
         "_swallowed",
-        "_writer",
-        "content_allowed",
-        "must_close",
-        "state",
     )
 
     def __init__(
@@ -106,32 +75,22 @@ class HttpEngine:
         server_header: bytes | None = b"rat",
         http: str = "auto",
     ) -> None:
+        """*date* gives the value of the Date field.  *http* is ``auto``, or ``h11`` for no short cuts."""
+        super().__init__(date, server_header)
         self._limits = limits
-        self._date = date
-        self._server = server_header
         self._lane = fastlane.lane_pattern(limits.fields) if http == "auto" else None
         self._lane_size = fastlane.lane_size(limits)
-        self.state = HttpState.IDLE
-        self.must_close = False
-        self.content_allowed = True
-        # What came and was not consumed is _data[_at:]; a bytearray when it came in pieces.  No line ends between _at
-        # and _scanned that _next_head has not seen.
+        # What came and was not consumed is _data[_at:]; a bytearray when it came in pieces.  No head ends between _at
+        # and _scanned.
         self._data: bytes | bytearray = b""
         self._at = 0
         self._scanned = 0
         self._empty_line = False
         self._eof = False
-        # The request in hand.
-        self._request: RequestReceived | None = None
+        # The content of the request in hand.
         self._content: LengthDecoder | ChunkedDecoder | None = None
-        self._continue = False
         self._error: RemoteProtocolError | None = None
         self._swallowed = 0
-        # Its answer.  _quick: a complete one may be written from prebuilt parts.
-        self._answer = Answer.NONE
-        self._writer: ContentWriter | None = None
-        self._by_lane = False
-        self._quick = False
 
     # -- what comes
 
@@ -174,11 +133,6 @@ class HttpEngine:
         """The peer has half-closed the connection, or left."""
         return self._eof
 
-    def close_after_answer(self) -> None:
-        """End the connection with the answer in hand, which says so if its head is still to come."""
-        self.must_close = True
-        self._quick = False
-
     def discard_content(self) -> None:
         """Nobody will read the rest of the content: swallow it from now on, up to ``limits.linger`` bytes."""
         if self.state is HttpState.BODY:
@@ -208,8 +162,12 @@ class HttpEngine:
             return self.next_event() if signal is None else signal
         return CLOSED
 
-    def _move(self, step: Step) -> None:
-        self.state = TRANSITIONS[self.state, step]
+    def _too_much_outstanding(self) -> bool:
+        """More content of a known length than would be swallowed.  Chunked content is counted when it comes."""
+        content = self._content
+        if not isinstance(content, LengthDecoder):
+            return False
+        return content.remaining > self._limits.linger + len(self._data) - self._at
 
     def _fail(self, error: RemoteProtocolError) -> RemoteProtocolError:
         """The peer broke the rules with *error*."""
@@ -432,142 +390,3 @@ class HttpEngine:
         self._content = None
         self._move(Step.CONTENT_END)
         return PAUSED if owed else None
-
-    # -- answers
-
-    def send(self, event: Any) -> Wire:
-        """What to write for *event*: Complete- and InformationalResponse, ResponseStart, ResponseContent, ResponseEnd.
-
-        Raises LocalProtocolError when *event* is not allowed now or is not what was declared; if the head of the answer
-        had been sent, the connection must be cut.
-        """
-        kind = type(event)
-        if kind is CompleteResponse:
-            if self._quick and self.state is _ANSWER and self._answer is _OWED:
-                wire = fastlane.lane_writer(self._server).complete(event, self._date())
-                if wire is not None:
-                    self._quick = False
-                    self._answer = _NONE
-                    self.state = _ANSWERED
-                    return [wire]
-            return self._send_complete(event)
-        if kind is ResponseContent:
-            return self._send_content(event.data)
-        if kind is ResponseStart:
-            plan = self._plan(event.status, event.fields, None)
-            head = self._head(plan)
-            self._begun(plan)
-            self._answer = Answer.OPEN
-            self._writer = ContentWriter(plan)
-            return [head]
-        if kind is ResponseEnd:
-            return self._send_end(event.trailers)
-        if kind is InformationalResponse:
-            return self._send_informational(event)
-        raise LocalProtocolError(f"{kind.__name__} is nothing that can be sent")
-
-    def _send_complete(self, event: CompleteResponse) -> Wire:
-        content = event.content
-        plan = self._plan(event.status, event.fields, size_of(content))
-        head = self._head(plan)
-        self._begun(plan)
-        self._end_answer()
-        if plan.framing is not Framing.LENGTH or not plan.length:
-            return [head]
-        return [b"".join((head, content))] if plan.length < JOIN_BELOW else [head, content]
-
-    def _send_content(self, data: Buffer | FileRegion) -> Wire:
-        if self._writer is None:
-            raise LocalProtocolError(f"content of an answer that is {self._answer.value}")
-        try:
-            return self._writer.write(data)
-        except LocalProtocolError:
-            self._break()
-            raise
-
-    def _send_end(self, trailers: FieldLines) -> Wire:
-        if self._writer is None:
-            raise LocalProtocolError(f"end of an answer that is {self._answer.value}")
-        try:
-            wire = self._writer.end(trailers)
-        except LocalProtocolError:
-            self._break()
-            raise
-        self._end_answer()
-        return wire
-
-    def _send_informational(self, event: InformationalResponse) -> Wire:
-        request = self._request
-        if self._answer is not Answer.OWED or request is None:
-            raise LocalProtocolError(f"interim answer {event.status} to an answer that is {self._answer.value}")
-        if not 100 <= event.status < 200 or event.status == 101:
-            raise LocalProtocolError(f"status {event.status} is not the status of an interim answer, 100 or 102 to 199")
-        lines = []
-        for name, value in event.fields:
-            check_field(name, value)
-            lines.append((name, value.strip(b" \t")))
-        if event.status == 100:
-            self._continue = False
-        if request.http_version == "1.0":
-            # RFC 9110, section 15.2: never to a client of HTTP/1.0.
-            return []
-        return [self._write_head(event.status, lines)]
-
-    def _plan(self, status: int, fields: FieldLines, complete: int | None) -> Plan:
-        """Check that an answer may begin, and plan its head.  Changes nothing."""
-        closes = self.must_close
-        request = self._request
-        if self._answer is Answer.NONE:
-            # A deadline or a stop may be answered before a request is whole (RFC 9110, section 15.5.9).
-            if self.state not in (HttpState.IDLE, HttpState.HEAD) or complete is None or status < 400:
-                raise LocalProtocolError(f"answer {status} that is not owed")
-            request = None
-            closes = True
-        elif self._answer is Answer.OPEN:
-            raise LocalProtocolError(f"second answer {status} to one request")
-        elif self._continue:
-            # RFC 9110, section 10.1.1: whether the content still comes is the client's choice, so nothing can follow.
-            closes = True
-        elif complete is not None and self._too_much_outstanding():
-            closes = True
-        method, http_version = (None, "1.1") if request is None else (request.method, request.http_version)
-        return plan_answer(status, fields, complete, method=method, http_version=http_version, closes=closes)
-
-    def _begun(self, plan: Plan) -> None:
-        """The head of *plan* is on its way."""
-        self.must_close = plan.closes
-        self._quick = self._continue = False
-        request = self._request
-        self.content_allowed = not forbids_content(None if request is None else request.method, plan.status)
-
-    def _head(self, plan: Plan) -> bytes:
-        lines = plan.lines
-        if self._server is not None and not plan.has_server:
-            lines.insert(0, (b"Server", self._server))
-        if not plan.has_date:
-            lines.insert(0, (b"Date", self._date()))
-        return self._write_head(plan.status, lines)
-
-    def _write_head(self, status: int, lines: list[tuple[bytes, bytes]]) -> bytes:
-        return fastlane.write_head(status, lines) if self._by_lane else reference.write_head(status, lines)
-
-    def _too_much_outstanding(self) -> bool:
-        """More content of a known length than would be swallowed.  Chunked content is counted when it comes."""
-        content = self._content
-        if not isinstance(content, LengthDecoder):
-            return False
-        return content.remaining > self._limits.linger + len(self._data) - self._at
-
-    def _break(self) -> None:
-        self._answer = Answer.NONE
-        self._writer = None
-        self.must_close = True
-        self._move(Step.BROKEN)
-
-    def _end_answer(self) -> None:
-        self._answer = Answer.NONE
-        self._writer = None
-        self.content_allowed = True
-        if self.state in (HttpState.IDLE, HttpState.HEAD, HttpState.FAILED) or self._too_much_outstanding():
-            self.must_close = True
-        self._move(Step.LAST_ANSWER_END if self.must_close else Step.ANSWER_END)
