@@ -1,0 +1,127 @@
+"""Instruction counts by callgrind: HEAD beside its parent, on this machine, case by case.
+
+Instructions are stable where seconds are not: the same code gives the same count within a few in a thousand.  They say
+nothing of cache misses and of the kernel.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from bench.harness.environment import ROOT
+
+NOISE = 0.01
+TIMEOUT = 600.0
+
+
+class CannotCount(Exception):
+    """The text says why."""
+
+
+def export(revision: str, directory: Path) -> None:
+    """The files of *revision*, with the native codec built where it can be.  Raises CannotCount."""
+    directory.mkdir()
+    archive = subprocess.run(["git", "archive", revision], cwd=ROOT, capture_output=True, check=False)
+    if archive.returncode:
+        raise CannotCount(f"git archive {revision}: {archive.stderr.decode().strip()}")
+    subprocess.run(["tar", "-x", "-C", str(directory)], input=archive.stdout, check=True)
+    build(directory)
+
+
+def build(tree: Path) -> None:
+    """Build the native codec of *tree* in place, if it has one; without it the codec in Python is counted."""
+    if (tree / "setup.py").exists():
+        command = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
+        done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+            print(f"native codec of {tree.name} not built: {last}", file=sys.stderr)
+
+
+def count(tree: Path, work: Path) -> dict[str, float]:
+    """Instructions per repetition of each case with the package of *tree*.  Raises CannotCount."""
+    out = work / f"callgrind.{tree.name}"
+    command = [
+        *("valgrind", "--tool=callgrind", "--instr-atstart=no", "--compress-strings=no", "-q"),
+        *(f"--callgrind-out-file={out}.%p", sys.executable, "-m", "bench.callgrind"),
+    ]
+    # The cases are those of this tree, the package is that of the other.
+    paths = os.pathsep.join([str(tree), str(work / "cases")])
+    environment = {**os.environ, "PYTHONPATH": paths, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        command, cwd=work, env=environment, capture_output=True, text=True, check=False, timeout=TIMEOUT
+    )
+    for line in done.stderr.splitlines():
+        if line.startswith("skipped"):
+            print(f"{tree.name}: {line}", file=sys.stderr)
+    counts = {}
+    # One file for each case, numbered in their order: callgrind.NAME.PID.NUMBER.
+    for path in sorted(work.glob(f"callgrind.{tree.name}.*.*"), key=lambda path: int(path.suffix[1:])):
+        text = path.read_text(errors="replace")
+        name = re.search(r"^desc: Trigger: Client Request: (.+)\|(\d+)$", text, re.MULTILINE)
+        total = re.search(r"^(?:totals|summary): (\d+)", text, re.MULTILINE)
+        if name and total:
+            counts[name[1]] = int(total[1]) / int(name[2])
+    if not counts:
+        raise CannotCount(f"{tree.name}: nothing counted: {done.stderr.strip()[-300:]}")
+    return counts
+
+
+def lines(old: dict[str, float], new: dict[str, float]) -> list[str]:
+    """The table."""
+    found = [f"{'':36} {'before':>10} {'now':>10} {'change':>8}"]
+    for name, instructions in new.items():
+        before = old.get(name)
+        if before is None:
+            found.append(f"{name:36} {'-':>10} {instructions:10,.0f}")
+            continue
+        change = instructions / before - 1.0
+        mark = "  more" if change > NOISE else "  less" if change < -NOISE else ""
+        found.append(f"{name:36} {before:10,.0f} {instructions:10,.0f} {change:+8.1%}{mark}")
+    found += [f"{name:36} {old[name]:10,.0f} {'-':>10}" for name in old if name not in new]
+    return found
+
+
+def main(arguments: list[str]) -> int:
+    """The exit code."""
+    parser = argparse.ArgumentParser(prog="bench instr", description=__doc__)
+    parser.add_argument("--old", default="HEAD~1", metavar="REVISION")
+    parser.add_argument(
+        "--new", default="HEAD", metavar="REVISION", help="a revision, or `tree` for the files as they are"
+    )
+    args = parser.parse_args(arguments)
+    if shutil.which("valgrind") is None:
+        print("skipped   valgrind is not installed: no instruction counts", file=sys.stderr)
+        return 0
+    with tempfile.TemporaryDirectory(prefix="bench-instr-") as name:
+        work = Path(name)
+        cases = work / "cases" / "bench"
+        shutil.copytree(ROOT / "bench", cases, ignore=shutil.ignore_patterns(".*", "results", "__pycache__"))
+        try:
+            counts = []
+            for which, revision in (("old", args.old), ("new", args.new)):
+                tree = work / which
+                if revision == "tree":
+                    tree.mkdir()
+                    shutil.copytree(ROOT / "rat", tree / "rat", ignore=shutil.ignore_patterns("__pycache__"))
+                else:
+                    export(revision, tree)
+                    shutil.rmtree(tree / "bench", ignore_errors=True)
+                counts.append(count(tree, work))
+        except (CannotCount, subprocess.SubprocessError, OSError) as error:
+            print(f"bench instr: {error}", file=sys.stderr)
+            return 1
+    print(f"instructions per repetition, {args.old} and {args.new}\n")
+    print("\n".join(lines(*counts)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
