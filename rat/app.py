@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from rat.config import ServerConfig
 from rat.dispatch import build_respond
 from rat.errors import HTTPError
+from rat.pathtree import PathTree
 from rat.problems import problem
 from rat.responses import Response
 from rat.router import UNSET, Route, Router, Unset
-from rat.routing import Endpoint, PathPattern, PathTree
+from rat.routing import Endpoint, PathPattern
 
 if TYPE_CHECKING:
     from rat.events import RequestReceived
@@ -216,11 +217,13 @@ class Rat(Router):
         if endpoint is not None:
             return endpoint, {}
         method = head.method
-        taken = self._tree.first(head.path, lambda leaf: leaf.find(method))
+        taken = self._tree.find(head.path, lambda leaf: leaf.find(method))
         if taken is not None:
             (endpoint, names, _), values = taken
             return endpoint, dict(zip(names, values, strict=True))
-        allowed = {verb for leaf, _ in self._tree.search(head.path) for verb in leaf.by_method}
+        leaves: list[_Leaf] = []
+        self._tree.find(head.path, leaves.append)
+        allowed = {verb for leaf in leaves for verb in leaf.by_method}
         if head.path == b"*" and method == "OPTIONS":
             return self._refusal(204, "GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE"), {}
         if not allowed:

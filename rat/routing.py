@@ -1,26 +1,22 @@
-"""Paths of routes, and which of them a request's path fits.
+"""Paths of routes as they are written, and what answers at the end of one.
 
-Fixed paths are found in a dictionary; the others in a tree of segments, most specific first.  Segments are cut before
-they are percent-decoded, so that an encoded slash is part of a value (RFC 3986, section 2.2).  Knows no handler.
+Knows no handler; ``rat.pathtree`` finds the pattern that a path fits.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
-from urllib.parse import quote, unquote_to_bytes
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 from uuid import UUID
 
 if TYPE_CHECKING:
     from rat.messages import Request
     from rat.responses import Response
 
-__all__ = ["CONVERTERS", "Converter", "Endpoint", "PathPattern", "PathTree"]
-
-L = TypeVar("L")
-T = TypeVar("T")
+__all__ = ["CONVERTERS", "Converter", "Endpoint", "PathPattern"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +46,7 @@ _PARAMETER = re.compile(r"\{([^{}:]*)(?::([^{}]*))?\}")
 class Segment:
     """One segment of a pattern: fixed text, one parameter, or text with parameters in it."""
 
-    __slots__ = ("converters", "expression", "key", "literal", "rank", "takes_rest")
+    __slots__ = ("converters", "expression", "key", "literal", "rank", "takes", "takes_rest")
 
     def __init__(self, text: str, pattern: str) -> None:
         pieces: list[str] = []
@@ -76,13 +72,22 @@ class Segment:
             raise ValueError(f"path {pattern!r}: a path parameter must be a segment of its own")
         self.literal = literal if not self.converters else None
         self.expression = re.compile("".join([*pieces, re.escape(text[end:])]))
+        self.takes = next(iter(kinds)) if not literal and len(self.converters) == 1 else None
+        """The converter of a segment that is one parameter and nothing else."""
         ranks = [converter.rank for converter in self.converters.values()]
         self.rank = 0 if literal else max(ranks, default=0)
         # Segments that match the same are one branch, whatever their parameters are called.
         self.key = _PARAMETER.sub(lambda found: "{" + (found[2] or "str") + "}", text)
 
-    def match(self, text: str) -> list[Any] | None:
-        """The converted parameters in order, or None."""
+    def match(self, segment: bytes) -> list[Any] | None:
+        """The converted parameters in order, or None; *segment* is percent-decoded."""
+        if self.takes is not None:
+            # One parameter and nothing else: no expression where a look is enough.
+            if self.takes == "str":
+                return [segment.decode("utf-8")] if segment else None
+            if self.takes == "int" and segment.isdigit() and len(segment) < 20:
+                return [int(segment)]
+        text = segment.decode("utf-8")
         found = self.expression.fullmatch(text)
         if found is None:
             return None
@@ -129,120 +134,6 @@ class PathPattern:
             return quote(text, safe="/" if converter.name == "path" else "")
 
         return _PARAMETER.sub(encode, self.path)
-
-
-@dataclass(slots=True)
-class _Node(Generic[L]):
-    fixed: dict[str, _Node[L]] = field(default_factory=dict)
-    branches: list[tuple[Segment, _Node[L]]] = field(default_factory=list)
-    leaf: L | None = None
-
-
-class PathTree(Generic[L]):
-    """Patterns and what lies at their ends."""
-
-    def __init__(self) -> None:
-        self._root: _Node[L] = _Node()
-
-    def insert(self, pattern: PathPattern, make: Callable[[], L]) -> L:
-        """The leaf of *pattern*, made when it is new."""
-        node = self._root
-        for segment in pattern.segments:
-            if segment.literal is not None:
-                node = node.fixed.setdefault(segment.literal, _Node())
-                continue
-            for known, branch in node.branches:
-                if known.key == segment.key:
-                    node = branch
-                    break
-            else:
-                fresh: _Node[L] = _Node()
-                node.branches.append((segment, fresh))
-                node.branches.sort(key=lambda branch: branch[0].rank)
-                node = fresh
-        if node.leaf is None:
-            node.leaf = make()
-        return node.leaf
-
-    def search(self, path: bytes) -> Iterator[tuple[L, list[Any]]]:
-        """Every leaf that *path*, as it came, fits, most specific first, with the parameters in order."""
-        segments = _segments(path)
-        return iter(()) if segments is None else self._descend(self._root, segments, 0, [])
-
-    def first(self, path: bytes, accept: Callable[[L], T | None]) -> tuple[T, list[Any]] | None:
-        """What *accept* makes of the first leaf that it takes, with the parameters: ``search`` for the common case."""
-        segments = _segments(path)
-        return None if segments is None else self._first(self._root, segments, 0, [], accept)
-
-    def _first(
-        self, node: _Node[L], segments: list[str], depth: int, values: list[Any], accept: Callable[[L], T | None]
-    ) -> tuple[T, list[Any]] | None:
-        count = len(segments)
-        while depth < count:
-            fixed = node.fixed.get(segments[depth])
-            if not node.branches:
-                if fixed is None:
-                    return None
-                node = fixed
-                depth += 1
-                continue
-            if fixed is not None:
-                found = self._first(fixed, segments, depth + 1, values, accept)
-                if found is not None:
-                    return found
-            for segment, branch in node.branches:
-                if segment.takes_rest:
-                    goes_on = branch.fixed or branch.branches
-                    for end in range(count, depth if goes_on else count - 1, -1):
-                        rest = "/".join(segments[depth:end])
-                        found = self._first(branch, segments, end, [*values, rest], accept)
-                        if found is not None:
-                            return found
-                    continue
-                more = segment.match(segments[depth])
-                if more is not None:
-                    found = self._first(branch, segments, depth + 1, values + more, accept)
-                    if found is not None:
-                        return found
-            return None
-        if node.leaf is not None:
-            taken = accept(node.leaf)
-            if taken is not None:
-                return taken, values
-        return None
-
-    def _descend(
-        self, node: _Node[L], segments: list[str], depth: int, values: list[Any]
-    ) -> Iterator[tuple[L, list[Any]]]:
-        if depth == len(segments):
-            if node.leaf is not None:
-                yield node.leaf, values
-            return
-        fixed = node.fixed.get(segments[depth])
-        if fixed is not None:
-            yield from self._descend(fixed, segments, depth + 1, values)
-        for segment, branch in node.branches:
-            if segment.takes_rest:
-                goes_on = branch.fixed or branch.branches
-                for end in range(len(segments), depth if goes_on else len(segments) - 1, -1):
-                    rest = "/".join(segments[depth:end])
-                    yield from self._descend(branch, segments, end, [*values, rest])
-                continue
-            found = segment.match(segments[depth])
-            if found is not None:
-                yield from self._descend(branch, segments, depth + 1, values + found)
-
-
-def _segments(path: bytes) -> list[str] | None:
-    """The segments of *path*, each decoded; None for a path that is none, or no UTF-8."""
-    if path[:1] != b"/":
-        return None
-    try:
-        if b"%" not in path:
-            return path[1:].decode("utf-8").split("/")
-        return [unquote_to_bytes(part).decode("utf-8") for part in path[1:].split(b"/")]
-    except UnicodeDecodeError:
-        return None
 
 
 class Endpoint:

@@ -53,6 +53,7 @@ ROOMS = {
             "rat.messages",
             "rat.negotiation",
             "rat.opening",
+            "rat.pathtree",
             "rat.problems",
             "rat.procedures",
             "rat.responses",
@@ -81,7 +82,7 @@ ROOMS = {
         sockets=True,
     ),
     "client": Room(
-        ("rat.client",),
+        ("rat.blocking", "rat.client", "rat.client_peer", "rat.client_stream"),
         ("names", "ground", "codec", "frames", "stream", "transport"),
         ("uvloop",),
         sockets=True,

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rat.routing import PathPattern, PathTree
+from rat.pathtree import PathTree
+from rat.routing import PathPattern
 
 U = "01234567-89ab-cdef-0123-456789abcdef"
 
@@ -19,9 +20,8 @@ def find(patterns: list[str], path: bytes) -> tuple[str, dict[str, Any]] | None:
     for text in patterns:
         pattern = PathPattern(text)
         tree.insert(pattern, lambda pattern=pattern: pattern)  # type: ignore[misc]
-    for leaf, values in tree.search(path):
-        return leaf.path, dict(zip(leaf.names, values, strict=True))
-    return None
+    found = tree.find(path, lambda leaf: leaf)
+    return None if found is None else (found[0].path, dict(zip(found[0].names, found[1], strict=True)))
 
 
 MATCHES: list[tuple[str, bytes, dict[str, Any] | None]] = [
@@ -98,6 +98,15 @@ def test_the_most_specific_pattern_wins_in_any_order(patterns: list[str], path: 
     found = find(patterns, path)
     assert found is not None
     assert found[0] == pattern
+
+
+def test_every_pattern_is_offered_until_one_is_taken() -> None:
+    tree: PathTree[str] = PathTree()
+    for text in ORDER:
+        tree.insert(PathPattern(text), lambda text=text: text)  # type: ignore[misc]
+    offered: list[str] = []
+    assert tree.find(b"/x/2", offered.append) is None
+    assert offered == ["/x/{i:int}", "/x/{f:float}", "/x/{s}", "/x/{p:path}"]
 
 
 def test_a_branch_that_leads_nowhere_is_left_again() -> None:
