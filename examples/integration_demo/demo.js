@@ -59,15 +59,16 @@ function fileToSend(card) {
   const [chosen] = card.form.elements.file.files;
   if (chosen) return chosen;
   const block = crypto.getRandomValues(new Uint8Array(65536));
-  return new Blob(new Array(Number(card.value("mebibytes")) * 16).fill(block));
+  const mebibyte = new Blob(new Array(16).fill(block));
+  return new Blob(new Array(Number(card.value("mebibytes"))).fill(mebibyte)); // one MiB in memory, however large
 }
 
 new Card("upload", {
   curl: (card) => {
-    const name = quoted(card.form.elements.file.files[0]?.name || "FILE");
+    const name = card.form.elements.file.files[0]?.name || "FILE";
     return card.value("way") === "raw"
-      ? `curl -X POST -T ${name} ${here("/large-file-upload")}`
-      : `curl -F ${quoted("file=@") + name} ${here("/large-file-upload")}`;
+      ? `curl -X POST -T ${quoted(name)} ${here("/large-file-upload")}`
+      : `curl -F ${quoted(`file=@${name}`)} ${here("/large-file-upload")}`;
   },
   async run(card, signal) {
     card.show();
