@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         encode_into,
         encode_segments,
     )
+    from rat.codec.stream import Piece, PieceKind, StreamDecoder, StreamEncoder
     from rat.codec.views import View, view
 
 __all__ = [
@@ -32,6 +33,10 @@ __all__ = [
     "DataValue",
     "Decoder",
     "Encoder",
+    "Piece",
+    "PieceKind",
+    "StreamDecoder",
+    "StreamEncoder",
     "View",
     "decode",
     "decode_batch",
@@ -49,6 +54,10 @@ __all__ = [
 _CODEC = ("Decoder", "Encoder", "decode", "decode_batch", "encode", "encode_batch", "encode_into", "encode_segments")
 _EXPORTS = {
     "DataValue": "rat.codec.data_value",
+    "Piece": "rat.codec.stream",
+    "PieceKind": "rat.codec.stream",
+    "StreamDecoder": "rat.codec.stream",
+    "StreamEncoder": "rat.codec.stream",
     "View": "rat.codec.views",
     "from_data_value": "rat.codec.data_value",
     "parse_data_value": "rat.codec.data_value",
