@@ -201,8 +201,9 @@ class Client:
             turn.memory = figures["memory_per_client"]
             if figures["events"]:
                 turn.cost = turn.server_cpu / figures["events"] * 1e6
-            # 10 events a second to each: the first and the last may fall out of the window.
-            least = workload.connections * (seconds * 10 - 2)
+            # Ten events a second to each.  On a crowded machine a server may fall behind and still be right, so only
+            # half is asked for: one that drops events has gaps.
+            least = workload.connections * seconds * 5
             if figures["gaps"] or figures["silent"]:
                 turn.fault = turn.fault or f"{figures['gaps']} gaps, {figures['silent']} subscribers without an event"
             elif figures["events"] < least:
