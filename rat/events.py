@@ -93,7 +93,7 @@ class RequestReceived:
     content           all of the content if the request was complete, else None: ContentReceived and EndOfMessage follow
     trailers          the trailer fields of complete chunked content
 
-    ``of_match`` makes one whose text is cut out of the match of a regular expression when it is first asked for.
+    One that the fast lane has read keeps the match of its expression, and cuts text out when first asked for it.
     """
 
     __slots__ = (
