@@ -15,6 +15,7 @@ from rat.errors import CodecError
 
 if TYPE_CHECKING:
     from rat.codec.data_value import DataValue, from_data_value, parse_data_value, to_data_value
+    from rat.codec.pool import BufferPool
     from rat.codec.reference import (
         Decoder,
         Encoder,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from rat.codec.views import View, view
 
 __all__ = [
+    "BufferPool",
     "CodecError",
     "DataValue",
     "Decoder",
@@ -53,6 +55,7 @@ __all__ = [
 
 _CODEC = ("Decoder", "Encoder", "decode", "decode_batch", "encode", "encode_batch", "encode_into", "encode_segments")
 _EXPORTS = {
+    "BufferPool": "rat.codec.pool",
     "DataValue": "rat.codec.data_value",
     "Piece": "rat.codec.stream",
     "PieceKind": "rat.codec.stream",
