@@ -72,7 +72,7 @@ Wire: TypeAlias = list[Buffer | FileRegion]
 
 
 _FIELD_LINE = re.compile(rb"([^:]++):[ \t]*+([^\r]*+)\r\n")
-_LATE: Final = frozenset({"authority", "field_section", "method", "path", "query", "target"})
+_LATE: Final = frozenset({"authority", "field_section", "query", "target"})
 _USUAL: Final = {"expects_continue": False, "http_version": "1.1", "trailers": ()}
 
 
@@ -151,14 +151,12 @@ class RequestReceived:
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            # Only for what is not set: the fast lane sets five slots and leaves the rest to those who ask, because
-            # most handlers ask for little (bench/micro_http1.py).
+            # Only for what is not set: the fast lane sets what routing asks for and leaves the rest to those who
+            # ask, because most handlers ask for little (bench/micro_http1.py).
             if name in _LATE:
                 match = self._match
                 if name == "target":
-                    value = match["path"] if match["query"] is None else b"%b?%b" % match.group("path", "query")
-                elif name == "method":
-                    value = match["method"].decode("ascii")
+                    value = self.path if match["query"] is None else b"%b?%b" % match.group("path", "query")
                 else:
                     value = match[name] or b""
             elif name in _USUAL:
