@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -22,7 +23,10 @@ async def in_thread(function: Callable[..., T], *arguments: Any, discard: Callab
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:
-        await asyncio.wait([future])
+        while not future.done():
+            # Cancelled again: the thread still uses what the caller is about to close.
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([future])
         if not future.cancelled() and future.exception() is None and discard is not None:
             discard(future.result())
         raise

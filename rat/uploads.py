@@ -5,11 +5,11 @@ The parser of multipart is the extra ``multipart``; its exceptions stay in here.
 
 from __future__ import annotations
 
-import functools
 import os
 import secrets
 import tempfile
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -45,7 +45,7 @@ async def _batches(pieces: AsyncIterable[bytes]) -> AsyncIterator[list[bytes]]:
         yield batch
 
 
-def _write_all(file: BinaryIO, batch: list[bytes]) -> int:
+def _write_all(file: FileIO, batch: list[bytes]) -> int:
     written = 0
     for piece in batch:
         view = memoryview(piece)
@@ -63,10 +63,10 @@ async def save_stream(pieces: AsyncIterable[bytes], path: str | Path) -> int:
     """
     path = Path(path)
     partial = path.with_name(f".{path.name[:200]}.{secrets.token_hex(6)}.part")
-    file = await in_thread(functools.partial(open, partial, "xb", buffering=0))
     try:
+        file = await in_thread(FileIO, partial, "xb", discard=FileIO.close)
         size = 0
-        with cast(BinaryIO, file):
+        with file:
             async for batch in _batches(pieces):
                 size += await in_thread(_write_all, file, batch)
         os.replace(partial, path)

@@ -271,6 +271,23 @@ async def test_a_broken_stream_leaves_nothing_behind(tmp_path: Path, error: Base
 async def test_a_file_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         await asked("image/png", b"x").save(tmp_path / "none" / "file")
+    (tmp_path / "directory").mkdir()
+    with pytest.raises(IsADirectoryError):
+        await asked("image/png", b"x").save(tmp_path / "directory")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["directory"]
+
+
+async def test_a_save_that_is_cancelled_at_its_first_step_leaves_nothing_behind(tmp_path: Path) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"x"
+
+    task = asyncio.create_task(save_stream(pieces(), tmp_path / "file"))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    gc.collect()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
