@@ -16,12 +16,13 @@ import pytest
 
 from rat.config import Limits
 from rat.events import CompleteResponse, RequestReceived, ResponseContent, ResponseEnd, ResponseStart, Wire
+from rat.http1.conditional import ByteRange, Verdict, judge
 from rat.http1.engine import HttpEngine
 from tests.http1.feeding import DATE, FEEDS, WAYS, Answerer, Log, Message, converse, hello
 
 HERE = Path(__file__).parent
 REPEAT = re.compile(r"\{(.+?)\*(\d+)\}", re.DOTALL)
-KEYS = {"section", "sentence", "wire", "eof", "limits", "messages", "status", "answer", "sent", "state"}
+KEYS = {"section", "sentence", "wire", "eof", "limits", "messages", "status", "answer", "sent", "state", "verdict"}
 
 
 def load() -> Iterator[Any]:
@@ -83,6 +84,11 @@ def check(log: Log, case: dict[str, Any]) -> None:
         check_message(message, wanted)
     if "sent" in case:
         assert log.written == b"".join(to_bytes(part.replace("{date}", DATE.decode())) for part in case["sent"])
+    if "verdict" in case:
+        head = log.messages[0].head
+        verdict = judge(head["method"], head["fields"], etag=b'"one"', last_modified=1_000_000_000, size=1000)
+        ranges = tuple(ByteRange(*item) for item in case["verdict"].get("ranges", []))
+        assert verdict == Verdict(case["verdict"]["status"], ranges)
     if "state" in case:
         assert log.state.name == case["state"]
 
