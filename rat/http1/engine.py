@@ -101,7 +101,7 @@ class HttpEngine(AnswerSide):
         if self._at >= len(held):
             self._data = data
             self._at = self._scanned = 0
-        else:
+        elif self.state is not HttpState.CLOSED:
             if isinstance(held, bytes):
                 held = self._data = bytearray(memoryview(held)[self._at :])
                 self._scanned = max(0, self._scanned - self._at)

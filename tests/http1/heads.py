@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from rat.http1 import fastlane
 
-__all__ = ["wires"]
+__all__ = ["CLIENTS", "mutated", "wires"]
 
 METHODS = [
     b"GET",
@@ -129,3 +129,79 @@ def wires(seed: int, count: int) -> Iterator[bytes]:
         elif number % 4 == 3:
             head = with_one_oddity(source)
         yield head + source.choice(CONTENT) + source.choice([b"", b"", plain_heads(source)])
+
+
+def _request(start: str, *fields: str, content: str = "") -> bytes:
+    return "\r\n".join([f"{start} HTTP/1.1", *fields, "", content]).encode("latin-1")
+
+
+CLIENTS = {
+    "curl": _request("GET /a?b=c", "Host: 127.0.0.1:8000", "User-Agent: curl/8.5.0", "Accept: */*"),
+    "curl posting": _request(
+        "POST /echo",
+        "Host: localhost:8000",
+        "User-Agent: curl/8.5.0",
+        "Accept: */*",
+        "Content-Length: 11",
+        "Content-Type: application/x-www-form-urlencoded",
+        content="hello=world",
+    ),
+    "wrk": _request("GET /", "Host: 127.0.0.1:8000"),
+    "Firefox": _request(
+        "GET /",
+        "Host: localhost:8000",
+        "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0",
+        "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+        "Accept-Language: de,en-US;q=0.7,en;q=0.3",
+        "Accept-Encoding: gzip, deflate, br, zstd",
+        "DNT: 1",
+        "Connection: keep-alive",
+        "Cookie: session=7f3a; theme=dark",
+        "Upgrade-Insecure-Requests: 1",
+        "Sec-Fetch-Dest: document",
+        "Priority: u=0, i",
+        'If-None-Match: "5e0c-61f"',
+        "If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT",
+        "Range: bytes=0-99",
+        "TE: trailers",
+    ),
+    "Chrome's EventSource": _request(
+        "GET /events",
+        "Host: localhost:8000",
+        "Connection: keep-alive",
+        'sec-ch-ua: "Chromium";v="130", "Not?A_Brand";v="99"',
+        "Accept: text/event-stream",
+        "Cache-Control: no-cache",
+        "Last-Event-ID: 17-4",
+        "Referer: http://localhost:8000/",
+    ),
+    "requests": _request(
+        "DELETE /users/1",
+        "Host: example.org",
+        "User-Agent: python-requests/2.32.3",
+        "Accept-Encoding: gzip, deflate",
+        "Accept: */*",
+        "Connection: keep-alive",
+        "Content-Length: 0",
+    ),
+    "undici": _request(
+        "PUT /a",
+        "host: 10.0.0.1:3000",
+        "connection: keep-alive",
+        "content-type: application/json",
+        "content-length: 2",
+        content="{}",
+    ),
+    "Go": _request("HEAD /", "Host: example.org", "User-Agent: Go-http-client/1.1", "Connection: close"),
+    "a proxy": _request(
+        "GET /",
+        "Host: example.org",
+        "X-Forwarded-For: 203.0.113.9",
+        "X-Forwarded-Proto: https",
+        "Forwarded: for=203.0.113.9;proto=https",
+        "Via: 1.1 proxy",
+        "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        "CF-Connecting-IP: 203.0.113.9",
+    ),
+}
+"""What clients send, as they write it."""

@@ -388,6 +388,16 @@ def test_dribbled_and_pipelined_bytes_are_not_copied_again_and_again(http: str) 
     assert work(lambda: (engine(http), [many])) <= len(many)
 
 
+def test_a_closed_engine_gathers_nothing(http: str) -> None:
+    subject = begun(http, GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + GET)
+    subject.send(OK)
+    for _ in range(100):
+        subject.receive_data(bytes(1000))
+        assert subject.next_event() is CLOSED
+    assert len(subject._data) < 1000
+    assert subject.content_outstanding
+
+
 def test_every_transition_has_a_way_there(http: str) -> None:
     reached = {HttpState.IDLE}
     for _ in HttpState:

@@ -24,7 +24,7 @@ from rat.events import (
 from rat.http1 import fastlane
 from rat.http1.engine import HttpEngine
 from tests.http1.feeding import Log, byte_by_byte, converse, engine, every_split, joined
-from tests.http1.heads import wires
+from tests.http1.heads import CLIENTS, wires
 
 
 def compare(pieces: list[bytes], lanes: list[bool], limits: Limits | None = None) -> Log:
@@ -70,6 +70,17 @@ def test_generated_heads_are_read_alike_at_every_split() -> None:
 @settings(max_examples=300, deadline=None)
 def test_no_bytes_make_a_difference(value: bytes, target: bytes) -> None:
     compare([b"GET /" + target + b" HTTP/1.1\r\nHost: a\r\nX: " + value + b"\r\n\r\n"], [])
+
+
+@pytest.mark.parametrize("client", sorted(CLIENTS))
+def test_what_clients_send_takes_the_short_cut_at_every_split(client: str) -> None:
+    wire = CLIENTS[client]
+    lanes: list[bool] = []
+    expected = compare([wire], lanes)
+    assert expected.status is None
+    for pieces in [*every_split(wire), *byte_by_byte(wire)]:
+        assert compare(pieces, lanes) == expected
+    assert all(lanes)
 
 
 def test_every_byte_in_every_place() -> None:
