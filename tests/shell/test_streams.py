@@ -78,7 +78,7 @@ async def until(condition: object) -> None:
 
 async def test_a_client_that_stops_reading_stops_the_generator() -> None:
     app = make_app()
-    async with serving(app) as server, connect(server, receive_buffer=4096) as client:
+    async with serving(app, send_buffer=4096) as server, connect(server, receive_buffer=4096) as client:
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]
         await client.send(b"GET /endless HTTP/1.1\r\n" + HOST + b"\r\n")
         await until(lambda: app.state.produced)

@@ -28,9 +28,15 @@ class SteppedClock(Clock):
 
 
 @contextlib.asynccontextmanager
-async def serving(app: Rat, *, config: ServerConfig | None = None, **options: Any) -> AsyncIterator[RatServer]:
-    """The application on a free port of 127.0.0.1."""
+async def serving(
+    app: Rat, *, config: ServerConfig | None = None, send_buffer: int | None = None, **options: Any
+) -> AsyncIterator[RatServer]:
+    """The application on a free port of 127.0.0.1; a small *send_buffer* makes pressure show early."""
     async with RatServer(app, port=0, config=config, **options) as server:
+        if send_buffer is not None:
+            for listener in server.sockets:
+                # Accepted sockets inherit it.
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
         yield server
 
 
