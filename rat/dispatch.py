@@ -186,7 +186,10 @@ def _layer(middleware: Middleware, inner: AsyncRespond, scopes: Sequence[ErrorHa
             response = _normalise(await middleware(request, call_next), request)
             if response.prepare is not None:
                 response = await response.prepare(request)
-        except ClientDisconnected:
+        except (ClientDisconnected, asyncio.CancelledError):
+            # Nobody will send what was made.
+            for other in made:
+                other.close()
             raise
         except Exception as error:
             response = await _settle(answer_error(error, request, scopes))

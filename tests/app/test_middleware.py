@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rat import HTTPError, Rat, Request, Response, Router
+from rat import ClientDisconnected, HTTPError, Rat, Request, Response, Router
 from tests.app.support import answer, body_reader, content_of, json_of
 
 
@@ -202,3 +202,24 @@ async def test_state_of_a_request_goes_along() -> None:
         return str(request.state.user)
 
     assert await content_of(await answer(app)) == b"ada"
+
+
+@pytest.mark.parametrize("error", [ClientDisconnected("gone"), asyncio.CancelledError()])
+async def test_an_answer_that_nobody_will_send_is_closed(error: BaseException) -> None:
+    app = Rat()
+    closed: list[str] = []
+
+    @app.middleware
+    async def leaves(request: Request, call_next: Any) -> Response:
+        await call_next(request)
+        raise error
+
+    @app.get("/")
+    async def root(request: Request) -> Response:
+        response = Response("x")
+        response.on_close(lambda: closed.append("file"))
+        return response
+
+    with pytest.raises(type(error)):
+        await answer(app)
+    assert closed == ["file"]
