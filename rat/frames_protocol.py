@@ -31,6 +31,7 @@ __all__ = ["FramesProtocol", "hand_over"]
 
 log = logging.getLogger("rat.server")
 
+_PING: Final = b"rat ping"
 _AT_ONCE: Final = frozenset((dict, list, str, int, float, bool, type(None), bytes, bytearray, memoryview, tuple))
 """Types of results that are sent without a second look."""
 
@@ -76,9 +77,18 @@ class FramesProtocol(Peer):
         super().connection_lost(exc)
         if self._tasks:
             self.service.counters.disconnects += 1
-        for task in tuple(self._tasks.values()):
-            task.cancel()
+        self._cancel_all()
         self.service.remove(self)
+
+    def _cancel(self, stream_id: int) -> None:
+        """Cancel the task of a call, if it has one: once it has begun, or its handler would never be awaited."""
+        task = self._tasks.get(stream_id)
+        if task is not None:
+            self.loop.call_soon(task.cancel)
+
+    def _cancel_all(self) -> None:
+        for stream_id in self._tasks:
+            self._cancel(stream_id)
 
     def now(self) -> float:
         """The service's clock."""
@@ -91,6 +101,7 @@ class FramesProtocol(Peer):
     def refused(self, error: RemoteProtocolError) -> None:
         """The client broke the rules."""
         self.service.counters.protocol_errors += 1
+        self._cancel_all()
         log.debug("refused frames from %s: %s", self.client, error)
 
     def finish(self) -> None:
@@ -99,8 +110,14 @@ class FramesProtocol(Peer):
             for inbox in self.inboxes.values():
                 inbox.fail(self.lost_error())
             for stream_id in self._streaming:
-                self._tasks[stream_id].cancel()
+                self._cancel(stream_id)
         super().finish()
+
+    def _probe(self) -> None:
+        """A client that has left looks like one that has closed its side, until something is sent to it."""
+        if self.engine.calls_in_flight:
+            self.engine.ping(_PING)
+            self.flush()
 
     # -- what handlers see of it
 
@@ -228,9 +245,7 @@ class FramesProtocol(Peer):
         """The caller wants no more."""
         stream_id = cancel.stream_id
         self.forget(stream_id, CallError("cancelled", "the caller cancelled the call"))
-        task = self._tasks.get(stream_id)
-        if task is not None:
-            task.cancel()
+        self._cancel(stream_id)
 
     # -- deadlines and the end
 
@@ -253,26 +268,33 @@ class FramesProtocol(Peer):
         if self.stalled_writing(now, timeouts.write_stall):
             self.service.counters.write_stalls += 1
             self.abort()
+        elif self.link is Link.LINGERING:
+            if now - self.linger_since >= timeouts.linger:
+                self.close()
+            return
         elif self.link is Link.CLOSING or self.link is Link.LOST:
             return
         elif not self.has_hello:
             if now - self.made >= timeouts.head:
                 self._late_peer("head_timeouts", f"no HELLO after {timeouts.head:g} seconds")
+        elif self.engine.is_at_end:
+            self._probe()
         elif self.stalled_reading(now, frame_timeout):
             self._late_peer("body_timeouts", f"a frame was not complete after {frame_timeout:g} seconds")
         else:
             self._check_silence(now, timeouts.keep_alive, frame_timeout)
-            for stream_id, deadline in tuple(self._deadlines.items()):
-                if now >= deadline:
-                    del self._deadlines[stream_id]
-                    self._late.add(stream_id)
-                    self._tasks[stream_id].cancel()
+        for stream_id, deadline in tuple(self._deadlines.items()):
+            if now >= deadline:
+                del self._deadlines[stream_id]
+                self._late.add(stream_id)
+                self._cancel(stream_id)
 
     def _late_peer(self, counter: str, message: str) -> None:
         counters = self.service.counters
         setattr(counters, counter, getattr(counters, counter) + 1)
+        self._cancel_all()
         self.engine.fail("timeout", message)
-        self.close()
+        self.linger()
 
     def _check_silence(self, now: float, keep_alive: float, patience: float) -> None:
         """Ask a peer that has been silent for long whether it is there; leave it when it does not answer."""
@@ -280,7 +302,7 @@ class FramesProtocol(Peer):
             return
         if self._asked_since <= self.touched:
             self._asked_since = now
-            self.engine.ping(b"rat ping")
+            self.engine.ping(_PING)
             self.flush()
         elif now - self._asked_since >= patience:
             self.service.counters.idle_timeouts += 1

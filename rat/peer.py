@@ -28,6 +28,8 @@ log = logging.getLogger("rat.frames")
 
 _SLAB = 2 * EXACT_FROM
 _JOIN_BELOW = 64 * 1024
+_LINGER = 1024 * 1024
+"""Most bytes that are read and thrown away while lingering."""
 _threads = threading.local()
 
 
@@ -44,6 +46,7 @@ class Link(enum.Enum):
 
     OPEN = "calls are made and answered"
     FINISHING = "no new calls: it closes when the last one is over"
+    LINGERING = "the last words are out; what still comes is thrown away so that they can be read"
     CLOSING = "what is unsent is being sent"
     LOST = "the transport is gone"
 
@@ -52,11 +55,14 @@ TRANSITIONS = {
     # link             sees                          becomes
     (Link.OPEN, "drain"): Link.FINISHING,
     (Link.OPEN, "end of stream"): Link.FINISHING,
-    (Link.OPEN, "protocol error"): Link.CLOSING,
-    (Link.OPEN, "deadline"): Link.CLOSING,
+    (Link.OPEN, "protocol error"): Link.LINGERING,
+    (Link.OPEN, "deadline"): Link.LINGERING,
     (Link.FINISHING, "last call over"): Link.CLOSING,
-    (Link.FINISHING, "protocol error"): Link.CLOSING,
-    (Link.FINISHING, "deadline"): Link.CLOSING,
+    (Link.FINISHING, "protocol error"): Link.LINGERING,
+    (Link.FINISHING, "deadline"): Link.LINGERING,
+    (Link.LINGERING, "end of stream"): Link.CLOSING,
+    (Link.LINGERING, "deadline"): Link.CLOSING,
+    (Link.LINGERING, "connection lost"): Link.LOST,
     (Link.OPEN, "connection lost"): Link.LOST,
     (Link.FINISHING, "connection lost"): Link.LOST,
     (Link.CLOSING, "connection lost"): Link.LOST,
@@ -73,8 +79,24 @@ class Peer(asyncio.BufferedProtocol):
     Not safe across threads.  After :meth:`connection_lost` every inbox fails, and who waits for credit gets StreamOver.
     """
 
-    __slots__ = ("_credit_waiters", "_flush_handle", "_frame_since", "_progress", "_progress_since", "_slab",
-                 "_write_waiters", "engine", "flow", "inboxes", "link", "loop", "touched", "transport")  # fmt: skip
+    __slots__ = (
+        "_credit_waiters",
+        "_flush_handle",
+        "_frame_since",
+        "_linger_left",
+        "_progress",
+        "_progress_since",
+        "_slab",
+        "_write_waiters",
+        "engine",
+        "flow",
+        "inboxes",
+        "linger_since",
+        "link",
+        "loop",
+        "touched",
+        "transport",
+    )
 
     transport: asyncio.Transport
     _DISPATCH: ClassVar[dict[type[Any], Callable[[Any, Any], None]]]
@@ -96,6 +118,8 @@ class Peer(asyncio.BufferedProtocol):
         self._write_waiters: list[asyncio.Future[None]] = []
         self._flush_handle: asyncio.Handle | None = None
         self._frame_since: float | None = None
+        self._linger_left = _LINGER
+        self.linger_since = 0.0
         self._progress = 0
         self._progress_since = 0.0
 
@@ -112,12 +136,20 @@ class Peer(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes of the peer are there."""
+        if self.link is Link.LINGERING:
+            self._linger_left -= nbytes
+            if self._linger_left < 0:
+                self.abort()
+            return
         self.touched = self.now()
         self.engine.buffer_updated(self._slab, nbytes)
         self.pump()
 
     def eof_received(self) -> bool:
         """The peer will send no more; what it is owed is still sent."""
+        if self.link is Link.LINGERING:
+            self.close()
+            return True
         self.engine.receive_eof()
         self.pump()
         return True
@@ -212,7 +244,7 @@ class Peer(asyncio.BufferedProtocol):
                     dispatch[kind](self, event)
         except RemoteProtocolError as error:
             self.refused(error)
-            self.close()
+            self.linger()
         finally:
             engine.release()
             if not engine.is_inside_frame:
@@ -235,8 +267,8 @@ class Peer(asyncio.BufferedProtocol):
         if self.engine.credit_of(credit.stream_id) > 0:
             self._wake(credit.stream_id)
 
-    def _pong_received(self, pong: events.Pong) -> None:
-        """Any byte of the peer shows that it is there; this one was asked for."""
+    def pong_received(self, pong: events.Pong) -> None:
+        """The answer to a ping; any other byte of the peer shows as well that it is there."""
 
     # -- writing
 
@@ -354,9 +386,25 @@ class Peer(asyncio.BufferedProtocol):
         if self.link is Link.FINISHING and not self.engine.calls_in_flight:
             self.close()
 
+    def linger(self) -> None:
+        """Write what is unsent, then close once the peer has, as RFC 9112, section 9.6 has it for HTTP.
+
+        Closed at once, the connection would be reset by what the peer still sends, and the last words with it.
+        """
+        if self.link is Link.OPEN or self.link is Link.FINISHING:
+            self.flush()
+            if self.engine.is_at_end or not self.transport.can_write_eof():
+                self.close()
+                return
+            self.link = Link.LINGERING
+            self.linger_since = self.now()
+            for reason in tuple(self.flow.reasons):
+                self.flow.resume(reason)
+            self.transport.write_eof()
+
     def close(self) -> None:
         """Write what is unsent, then close."""
-        if self.link is Link.OPEN or self.link is Link.FINISHING:
+        if self.link is not Link.CLOSING and self.link is not Link.LOST:
             self.link = Link.CLOSING
             self.flush()
             self.transport.close()
@@ -378,7 +426,10 @@ class Peer(asyncio.BufferedProtocol):
         if progress != self._progress:
             self._progress = progress
             self._progress_since = now
-        return now - self._progress_since >= limit
+        if now - self._progress_since < limit:
+            return False
+        self._progress_since = now
+        return True
 
     def stalled_reading(self, now: float, limit: float) -> bool:
         """Whether a frame has been incomplete for *limit* seconds."""
@@ -400,5 +451,5 @@ Peer._DISPATCH = {
     events.Item: Peer._item_received,
     events.Data: Peer._data_received,
     events.Credit: Peer._credit_received,
-    events.Pong: Peer._pong_received,
+    events.Pong: lambda peer, event: peer.pong_received(event),
 }

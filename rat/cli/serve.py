@@ -72,22 +72,7 @@ def run(options: argparse.Namespace) -> int:
         app = load_app(options.target, factory=options.factory)
     except AppLoadError as error:
         return _not_started(f"cannot load {error}", error.__cause__)
-    given = {
-        name: getattr(options, name)
-        for name in (
-            "host",
-            "port",
-            "uds",
-            "fd",
-            "frames_port",
-            "frames_uds",
-            "http",
-            "loop",
-            "log_level",
-            "access_log",
-            "grace",
-        )
-    }
+    given = {name: getattr(options, name) for name in (*ADDRESS_KEYS, "http")}
     try:
         config, settings = collect(given, options.set, options.config, app.config)
         loop_factory, loop_name = choose_loop(settings.get("loop", "auto"))

@@ -64,6 +64,11 @@ class FrameSender:
         """Calls of either side that are not over."""
         return len(self._calls)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether the peer takes another call now, as far as its HELLO says."""
+        return len(self._calls) < self.peer.streams
+
     def is_live(self, stream_id: int) -> bool:
         """Whether the call is not over."""
         return stream_id in self._calls

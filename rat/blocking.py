@@ -1,0 +1,110 @@
+"""The client without an event loop of one's own: for scripts, threads and the interactive prompt.
+
+``with rat.blocking.connect("rat://host:port") as client: client.call("add", 1, 2)``.  The loop runs in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from rat.client import Client
+from rat.client import connect as connect_async
+from rat.stream.blob import Blob, BlobSource
+
+__all__ = ["BlockingClient", "connect"]
+
+T = TypeVar("T")
+
+
+def connect(url: str, **options: Any) -> BlockingClient:
+    """A client of the server at *url*, connected; *options* as ``rat.client.connect`` has them."""
+    return BlockingClient(connect_async(url, **options))
+
+
+class BlockingClient:
+    """What Client does, each method returning when it is done.  May be used by several threads."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="rat client", daemon=True)
+        self._thread.start()
+        try:
+            self._wait(client.connected())
+        except BaseException:
+            self.close()
+            raise
+
+    def _wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            # Ctrl-C in the caller's thread: what is in flight is cancelled, at the server too.
+            future.cancel()
+            raise
+
+    def __enter__(self) -> BlockingClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection and end the thread."""
+        if self._loop.is_closed():
+            return
+        self._wait(self._client.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
+        """As Client.call."""
+        return self._wait(self._client.call(name, *args, **kwargs))
+
+    def stream(self, name: str, /, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        """The items that *name* sends.  Closing the iterator cancels the call."""
+        return self._iterate(self._open(name, args, kwargs))
+
+    async def _open(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> AsyncIterator[Any]:
+        return self._client.stream(name, *args, **kwargs)
+
+    def _iterate(self, opening: Coroutine[Any, Any, AsyncIterator[Any]]) -> Iterator[Any]:
+        items: Any = self._wait(opening)
+        try:
+            while True:
+                try:
+                    item = self._wait(_next(items))
+                except StopAsyncIteration:
+                    return
+                yield item
+        finally:
+            self._wait(items.aclose())
+
+    def upload(self, name: str, source: BlobSource | Blob, /, *args: Any, **kwargs: Any) -> Any:
+        """As Client.upload."""
+        return self._wait(self._client.upload(name, source, *args, **kwargs))
+
+    def download(self, name: str, path: str | Path, /, *args: Any, **kwargs: Any) -> int:
+        """Write the bytes that *name* sends to the file *path*; how many."""
+        return self._wait(self._save(name, Path(path), args, kwargs))
+
+    async def _save(self, name: str, path: Path, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+        size = 0
+        with path.open("wb") as file:
+            async for piece in self._client.download(name, *args, **kwargs):
+                await asyncio.to_thread(file.write, piece)
+                size += len(piece)
+        return size
+
+
+async def _next(items: AsyncIterator[Any]) -> Any:
+    return await anext(items)

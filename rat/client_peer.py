@@ -1,0 +1,269 @@
+"""The client's side of one frames connection: calls out, answers in."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from rat.config import FrameLimits
+from rat.errors import CallError, ConnectionLost, RemoteProtocolError
+from rat.frames import events
+from rat.frames.engine import FramesEngine
+from rat.peer import Link, Peer
+
+__all__ = ["ClientPeer"]
+
+_HIGH_WATER = 256 * 1024
+_LOW_WATER = 64 * 1024
+
+
+class ClientPeer(Peer):
+    """One connection to a server, once :meth:`introduced`.
+
+    Reading never stops while this side has unsent bytes, or two full sides would wait for each other.
+    """
+
+    __slots__ = ("_answers", "_deadline_handle", "_deadlines", "_goners", "_introduction", "_lost", "_pings",
+                 "_waiting", "_why")  # fmt: skip
+
+    reads_when_full: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        limits: FrameLimits,
+        *,
+        features: frozenset[str],
+        profile: events.Profile,
+    ) -> None:
+        engine = FramesEngine(limits, is_client=True, features=features, profile=profile)
+        super().__init__(loop, engine, high_water=_HIGH_WATER, low_water=_LOW_WATER)
+        self._answers: dict[int, asyncio.Future[Any]] = {}
+        self._introduction: asyncio.Future[None] = loop.create_future()
+        self._lost: asyncio.Future[None] = loop.create_future()
+        self._goners: list[Callable[[Any], None]] = []
+        self._pings: list[asyncio.Future[None]] = []
+        self._waiting: list[asyncio.Future[None]] = []
+        self._why: Exception | None = None
+        # One timer for all deadlines; they mostly come in the order in which they end.
+        self._deadlines: list[tuple[float, int]] = []
+        self._deadline_handle: asyncio.TimerHandle | None = None
+
+    # -- the connection
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The server has accepted: HELLO."""
+        super().connection_made(transport)
+        self.flush()
+
+    async def introduced(self) -> None:
+        """Wait for the server's HELLO.  Raises ConnectionLost, or RemoteProtocolError for one that does not fit."""
+        await self._introduction
+
+    def hello_received(self, hello: events.Hello) -> None:
+        """The server has answered."""
+        if not self._introduction.done():
+            self._introduction.set_result(None)
+
+    def refused(self, error: RemoteProtocolError) -> None:
+        """The server broke the rules."""
+        self._why = error
+        super().refused(error)
+
+    def goaway_received(self, goaway: events.Goaway) -> None:
+        """No new calls; those above *last* were not begun."""
+        if goaway.code != "drain":
+            self._why = ConnectionLost(f"the server refused this side: {goaway.message}")
+        self.finish()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Every call in flight has lost its answer."""
+        super().connection_lost(exc)
+        error = self.lost_error()
+        if not self._introduction.done():
+            self._introduction.set_exception(self._why or error)
+            self._introduction.exception()
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(error)
+        self._answers.clear()
+        for ping in self._pings:
+            if not ping.done():
+                ping.set_exception(error)
+        self._pings.clear()
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+        if self._deadline_handle is not None:
+            self._deadline_handle.cancel()
+        if not self._lost.done():
+            self._lost.set_result(None)
+        for goner in self._goners:
+            goner(self)
+
+    def lost_error(self) -> Exception:
+        """What readers and callers get."""
+        if isinstance(self._why, ConnectionLost):
+            return self._why
+        return ConnectionLost(f"the connection was lost: {self._why}" if self._why else "the connection was lost")
+
+    async def gone(self) -> None:
+        """Wait until the connection is closed."""
+        await asyncio.shield(self._lost)
+
+    def on_gone(self, callback: Callable[[Any], None]) -> None:
+        """Call *callback* with this connection when it is closed."""
+        if self._lost.done():
+            callback(self)
+        else:
+            self._goners.append(callback)
+
+    @property
+    def takes_calls(self) -> bool:
+        """Whether a call can be made on it."""
+        return self.link is Link.OPEN and self.has_hello and self.engine.peer_goaway is None
+
+    # -- calls
+
+    async def room(self) -> None:
+        """Wait until the transport takes bytes, and the server another call.  Raises ConnectionLost."""
+        while True:
+            await self.writable()
+            if not self.takes_calls:
+                raise self.lost_error()
+            if self.engine.has_room:
+                return
+            waiter = self.loop.create_future()
+            self._waiting.append(waiter)
+            try:
+                await waiter
+            finally:
+                self._waiting.remove(waiter)
+
+    def _make_room(self) -> None:
+        """A call is over: whoever has waited longest may make one."""
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+    def begin(
+        self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any] | None, *, is_open: bool
+    ) -> tuple[int, asyncio.Future[Any]]:
+        """Send a call: its stream id, and the future of its answer."""
+        engine = self.engine
+        stream_id = engine.open_stream()
+        engine.call(events.Call(stream_id, name, list(args), kwargs or None, options, is_open))
+        answer = self._answers[stream_id] = self.loop.create_future()
+        if self._flush_handle is None:
+            self._flush_handle = self.loop.call_soon(self._flush_at_end_of_turn)
+        return stream_id, answer
+
+    async def call(
+        self,
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        options: dict[str, Any] | None,
+        timeout: float | None,
+    ) -> Any:
+        """The result of a call; cancelled at the server when the caller is cancelled."""
+        if self.flow.write_paused or not self.engine.has_room:
+            await self.room()
+        stream_id, answer = self.begin(name, args, kwargs, options, is_open=False)
+        if timeout is not None:
+            self.limit(stream_id, timeout)
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            self.abandon(stream_id)
+            raise
+
+    def abandon(self, stream_id: int) -> None:
+        """Nobody waits for the answer any more: tell the server."""
+        self._answers.pop(stream_id, None)
+        self.forget(stream_id)
+        if self.link is not Link.LOST and self.engine.is_live(stream_id):
+            self.engine.cancel(stream_id)
+            self.flush_soon()
+            self._make_room()
+            self.close_if_finished()
+
+    def result_received(self, result: events.Result) -> None:
+        """An answer."""
+        answer = self._answers.pop(result.stream_id, None)
+        if answer is not None and not answer.done():
+            answer.set_result(result.value)
+        if self.inboxes:
+            self.forget(result.stream_id)
+        if self._waiting:
+            self._make_room()
+        if self.link is Link.FINISHING:
+            self.close_if_finished()
+
+    def end_received(self, end: events.End) -> None:
+        """A stream is whole: its result is None."""
+        self.result_received(events.Result(end.stream_id, None))
+
+    def error_received(self, error: events.Error) -> None:
+        """A call has failed."""
+        self._fail(error.stream_id, CallError(error.code, error.message, error.detail))
+
+    def cancel_received(self, cancel: events.Cancel) -> None:
+        """The server has given a call up."""
+        self._fail(cancel.stream_id, CallError("cancelled", "the server cancelled the call"))
+
+    def _fail(self, stream_id: int, error: Exception) -> None:
+        answer = self._answers.pop(stream_id, None)
+        if answer is not None and not answer.done():
+            answer.set_exception(error)
+            if stream_id in self.inboxes:
+                answer.exception()  # the reader of the stream gets it as well
+        self.forget(stream_id, error)
+        self._make_room()
+        self.close_if_finished()
+
+    # -- deadlines
+
+    def limit(self, stream_id: int, seconds: float) -> None:
+        """Fail the call with code ``deadline`` when it is not answered within *seconds*."""
+        when = self.loop.time() + seconds
+        heapq.heappush(self._deadlines, (when, stream_id))
+        if self._deadlines[0][0] == when:
+            self._arm()
+
+    def _arm(self) -> None:
+        if self._deadline_handle is not None:
+            self._deadline_handle.cancel()
+        self._deadline_handle = self.loop.call_at(self._deadlines[0][0], self._sweep) if self._deadlines else None
+
+    def _sweep(self) -> None:
+        now = self.loop.time()
+        while self._deadlines and (self._deadlines[0][0] <= now or self._deadlines[0][1] not in self._answers):
+            stream_id = heapq.heappop(self._deadlines)[1]
+            if stream_id in self._answers:
+                error = CallError("deadline", "the call was not answered before its deadline")
+                self._fail(stream_id, error)
+                self.abandon(stream_id)
+        self._arm()
+
+    # -- is anybody there
+
+    async def ping(self) -> float:
+        """Seconds to the server and back."""
+        begun = self.loop.time()
+        pong: asyncio.Future[None] = self.loop.create_future()
+        self._pings.append(pong)
+        self.engine.ping(b"rat ping")
+        self.flush_soon()
+        await pong
+        return self.loop.time() - begun
+
+    def pong_received(self, pong: events.Pong) -> None:
+        """The oldest ping is answered."""
+        if self._pings:
+            waiting = self._pings.pop(0)
+            if not waiting.done():
+                waiting.set_result(None)

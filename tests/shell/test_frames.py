@@ -1,0 +1,601 @@
+"""Frames over real sockets: one application, its handlers called by the client, on both loops."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rat import Rat
+from rat.client import Client, Retry, connect, parse_url
+from rat.codec.frame import Kind, pack_frame
+from rat.config import FrameLimits, ServerConfig, Timeouts
+from rat.errors import CallError, ConnectionLost, HTTPError
+from rat.frames import events
+from rat.frames.engine import FramesEngine
+from rat.procedures import CallRequest, Connection
+from rat.server import RatServer
+from rat.stream.blob import Blob
+from tests.frames.support import call_frame, joined, kinds
+from tests.support.serving import SteppedClock, serving
+
+
+def make_app(config: ServerConfig | None = None) -> Rat:
+    app = Rat(config=config)
+    app.state.log = []
+
+    @app.get("/")
+    def index(request: Any) -> str:
+        return "over HTTP"
+
+    @app.call("add")
+    def add(request: CallRequest, a: int, b: int = 10) -> int:
+        return a + b
+
+    @app.call("later")
+    async def later(request: CallRequest, value: Any) -> Any:
+        await asyncio.sleep(0)
+        return value
+
+    @app.call("thread", thread=True)
+    def in_thread(request: CallRequest, a: int) -> int:
+        return a * 2
+
+    @app.call("ticks")
+    async def ticks(request: CallRequest, count: int) -> AsyncIterator[dict[str, int]]:
+        try:
+            for number in range(count):
+                yield {"number": number}
+        finally:
+            app.state.log.append("ticks closed")
+
+    @app.call("plain ticks")
+    def plain_ticks(request: CallRequest, count: int) -> Iterator[int]:
+        yield from range(count)
+
+    @app.call("sum")
+    async def total(request: CallRequest, start: int = 0) -> int:
+        async for item in request.stream:
+            start += item
+        return start
+
+    @app.call("chat")
+    async def chat(request: CallRequest) -> str:
+        async for item in request.stream:
+            await request.send(item.upper())
+        return "bye"
+
+    @app.call("size")
+    async def size(request: CallRequest) -> int:
+        return sum([len(piece) async for piece in request.stream])
+
+    @app.call("blob")
+    async def blob(request: CallRequest, count: int) -> Blob:
+        return Blob(b"x" * count)
+
+    @app.call("boom")
+    def boom(request: CallRequest, kind: str) -> None:
+        raise {"value": ValueError("secret"), "http": HTTPError(404, "no such thing"),
+               "call": CallError("mine", "said so", {"n": 1}), "type": TypeError("secret")}[kind]  # fmt: skip
+
+    @app.call("half")
+    async def half(request: CallRequest) -> AsyncIterator[int]:
+        yield 1
+        raise ValueError("secret")
+
+    @app.call("object")
+    def unsendable(request: CallRequest) -> object:
+        return object()
+
+    @app.call("forever")
+    async def forever(request: CallRequest) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            app.state.log.append("forever ended")
+
+    @app.frames
+    async def values(connection: Connection) -> None:
+        async for value in connection:
+            await connection.send([value])
+
+    return app
+
+
+@contextlib.asynccontextmanager
+async def both(
+    app: Rat | None = None, *, config: ServerConfig | None = None, clock: SteppedClock | None = None, **options: Any
+) -> AsyncIterator[tuple[RatServer, Client]]:
+    async with serving(app or make_app(), config=config, clock=clock) as server:
+        async with connect(f"rat://127.0.0.1:{server.port}", **options) as client:
+            yield server, client
+
+
+async def wait_for(app: Rat, entry: str) -> None:
+    async with asyncio.timeout(5):
+        while entry not in app.state.log:
+            await asyncio.sleep(0.001)
+
+
+# -- calls
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "checksum": {"checksum": True},
+    "compress": {"compress": True},
+    "bincode": {"profile": "bincode"},
+    "all": {"checksum": True, "compress": True},
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+async def test_calls_of_every_kind(options: dict[str, Any]) -> None:
+    async with both(**options) as (_, client):
+        assert await client.call("add", 1, 2) == 3
+        assert await client.call("add", 1) == 11
+        assert await client.call("add", b=5, a=6) == 11
+        assert await client.call("later", {"a": ["b", None, 1.5]}) == {"a": ["b", None, 1.5]}
+        assert await client.call("thread", 21) == 42
+        assert [item async for item in client.stream("ticks", 3)] == [{"number": n} for n in range(3)]
+        assert [item async for item in client.stream("plain ticks", 3)] == [0, 1, 2]
+        async with client.stream("sum", 100) as stream:
+            for number in range(5):
+                await stream.send(number)
+            assert await stream.result() == 110
+        async with client.stream("chat") as stream:
+            await stream.send("a")
+            assert await anext(stream) == "A"
+            await stream.send("b")
+            await stream.end()
+            assert [item async for item in stream] == ["B"]
+            assert await stream.result() == "bye"
+        large = {"text": "x" * 3_000_000, "data": b"y" * 3_000_000}
+        assert await client.call("later", large) == large
+        assert await client.upload("size", b"z" * 1_000_000) == 1_000_000
+        assert sum([len(piece) async for piece in client.download("blob", 1_000_000)]) == 1_000_000
+        async with client.connection() as connection:
+            await connection.send({"v": 1})
+            assert await anext(connection) == [{"v": 1}]
+        assert 0 <= await client.ping() < 5
+
+
+async def test_a_thousand_calls_at_once_share_the_streams_that_the_server_takes() -> None:
+    config = ServerConfig(frames=FrameLimits(streams=7))
+    async with both(config=config) as (server, client):
+        results = await asyncio.gather(*(client.call("later", n) for n in range(1000)))
+        assert results == list(range(1000))
+        assert server.statistics()["connections_accepted"] == 1
+
+
+async def test_streams_at_once_do_not_mix() -> None:
+    async def read(client: Client, count: int) -> list[int]:
+        return [item["number"] async for item in client.stream("ticks", count)]
+
+    async with both() as (_, client):
+        counts = [3000, 1, 2000, 0, 500]
+        results = await asyncio.gather(*(read(client, count) for count in counts))
+        assert results == [list(range(count)) for count in counts]
+
+
+ERRORS: dict[str, tuple[tuple[Any, ...], str, str, Any]] = {
+    "no such call": (("nope",), "not_found", "there is no call 'nope'", None),
+    "too few": (("add",), "bad_arguments", "call add: missing 1 required positional argument: 'a'", None),
+    "too many": (("add", 1, 2, 3), "bad_arguments", "call add: takes from 2 to 3 positional arguments but 4 were given",
+                 None),
+    "an HTTP error": (("boom", "http"), "not_found", "no such thing", {"status": 404}),
+    "a call error": (("boom", "call"), "mine", "said so", {"n": 1}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ERRORS.values(), ids=ERRORS)
+async def test_errors_say_what_the_caller_may_know(case: tuple[tuple[Any, ...], str, str, Any]) -> None:
+    args, code, message, detail = case
+    async with both() as (_, client):
+        with pytest.raises(CallError) as caught:
+            await client.call(*args)
+        assert (caught.value.code, caught.value.message, caught.value.detail) == (code, message, detail)
+        assert await client.call("add", 1, 1) == 2
+
+
+@pytest.mark.parametrize("args", [("boom", "value"), ("boom", "type"), ("object",)])
+async def test_nothing_of_the_inside_is_told(args: tuple[str, ...], caplog: pytest.LogCaptureFixture) -> None:
+    async with both() as (server, client):
+        with pytest.raises(CallError) as caught:
+            await client.call(*args)
+        assert (caught.value.code, caught.value.message) == ("internal", "internal error")
+        error_id = caught.value.detail["error_id"]
+        assert any(error_id in record.getMessage() for record in caplog.records)
+        assert server.statistics()["handler_errors"] == 1
+
+
+async def test_a_handler_that_raises_inside_its_stream_ends_it_with_an_error() -> None:
+    async with both() as (_, client):
+        items = aiter(client.stream("half"))
+        assert await anext(items) == 1
+        with pytest.raises(CallError, match="internal: internal error"):
+            await anext(items)
+
+
+# -- cancellation and deadlines
+
+
+async def test_a_cancelled_call_is_cancelled_at_the_server() -> None:
+    app = make_app()
+    async with both(app) as (_, client):
+        task = asyncio.create_task(client.call("forever"))
+        assert await client.call("later", 1) == 1
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await wait_for(app, "forever ended")
+        assert await client.call("add", 1, 1) == 2
+
+
+async def test_a_stream_that_is_left_is_cancelled_at_the_server() -> None:
+    app = make_app()
+    async with both(app) as (_, client):
+        async for _item in client.stream("ticks", 1_000_000):
+            break
+        await wait_for(app, "ticks closed")
+        app.state.log.clear()
+        async with client.stream("ticks", 1_000_000) as stream:
+            assert await anext(stream) == {"number": 0}
+        await wait_for(app, "ticks closed")
+
+
+async def test_a_deadline_ends_the_call_on_both_sides() -> None:
+    app = make_app()
+    async with both(app) as (_, client):
+        with pytest.raises(CallError, match="deadline: the call was not answered before its deadline"):
+            await client.within(0.01).call("forever")
+        await wait_for(app, "forever ended")
+
+
+async def test_the_server_keeps_the_deadline_that_the_caller_gave() -> None:
+    app, clock = make_app(), SteppedClock()
+    async with both(app, clock=clock) as (server, client):
+        peer = await client.connected()
+        _, answer = peer.begin("forever", (), {}, {"deadline": 5}, is_open=False)
+        await client.ping()
+        clock.time += 4
+        server.sweep()
+        assert not answer.done()
+        clock.time += 2
+        server.sweep()
+        with pytest.raises(CallError, match="deadline: the call was not answered before its deadline"):
+            await answer
+        assert app.state.log == ["forever ended"]
+        assert server.statistics()["request_timeouts"] == 1
+
+
+async def test_a_client_that_leaves_ends_its_handlers() -> None:
+    app = make_app()
+    async with both(app) as (server, client):
+        call = asyncio.create_task(client.call("forever"))
+        await client.ping()
+        (await client.connected()).abort()
+        with pytest.raises(ConnectionLost):
+            await call
+        await wait_for(app, "forever ended")
+        assert await client.call("add", 1, 1) == 2  # over a new connection
+        assert server.statistics()["connections_accepted"] == 2
+
+
+# -- blobs and pressure
+
+
+async def test_a_file_goes_up_and_comes_down(tmp_path: Path) -> None:
+    app = make_app()
+    source = tmp_path / "source"
+    source.write_bytes(bytes(range(256)) * 5000)
+
+    @app.call("file")
+    def file(request: CallRequest) -> Blob:
+        return Blob(source)
+
+    async with both(app) as (_, client):
+        assert await client.upload("size", source) == 1_280_000
+        with source.open("rb") as opened:
+            assert await client.upload("size", opened) == 1_280_000
+        assert await client.upload("size", (b"abc" for _ in range(1000))) == 3000
+        assert b"".join([bytes(piece) async for piece in client.download("file")]) == source.read_bytes()
+
+
+async def test_a_client_that_does_not_read_stops_the_handler() -> None:
+    made = 0
+    app = make_app()
+
+    @app.call("flood")
+    async def flood(request: CallRequest) -> AsyncIterator[bytes]:
+        nonlocal made
+        while True:
+            made += 1
+            yield bytes(1000)
+
+    async with both(app) as (_, client):
+        async with client.stream("flood") as stream:
+            await anext(stream)
+            for _ in range(20):
+                await client.ping()
+            # One window on its way or unread, and the credit that the first item may have given back.
+            assert made <= 70
+            for _ in range(200):
+                await anext(stream)
+            assert made >= 200
+
+
+async def test_an_upload_that_nobody_reads_waits_and_an_early_answer_ends_it() -> None:
+    app = make_app()
+
+    @app.call("refuse")
+    async def refuse(request: CallRequest) -> str:
+        async for _ in request.stream:
+            return "enough"
+        return "nothing came"
+
+    sent = 0
+
+    def pieces() -> Iterator[bytes]:
+        nonlocal sent
+        for _ in range(10_000):
+            sent += 1
+            yield bytes(10_000)
+
+    async with both(app) as (_, client):
+        assert await client.upload("refuse", pieces()) == "enough"
+        assert sent < 100
+
+
+# -- the connection
+
+
+async def test_http_and_frames_share_a_port_and_frames_have_their_own(tmp_path: Path) -> None:
+    path = str(tmp_path / "frames")
+    async with RatServer(make_app(), port=0, frames_port=0, frames_uds=path) as server:
+        assert server.frames_port not in (0, server.port)
+        for url in (f"rat://127.0.0.1:{server.port}", f"rat://127.0.0.1:{server.frames_port}", f"rat+unix://{path}"):
+            async with connect(url) as client:
+                assert await client.call("add", 1, 2) == 3
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert b"over HTTP" in await reader.read(-1)
+        writer.close()
+    assert not Path(path).exists()
+
+
+async def test_a_draining_server_finishes_calls_and_takes_no_new_ones() -> None:
+    app, release = make_app(), asyncio.Event()
+
+    @app.call("slow")
+    async def slow(request: CallRequest) -> str:
+        await release.wait()
+        return "done"
+
+    async with serving(app) as server:
+        client = connect(f"rat://127.0.0.1:{server.port}", retry=Retry(attempts=1), connect_timeout=0.1)
+        async with client:
+            call = asyncio.create_task(client.call("slow"))
+            await client.ping()
+            closing = asyncio.create_task(server.close(grace=5))
+            async with asyncio.timeout(5):
+                while client._peer is not None and client._peer.takes_calls:
+                    await asyncio.sleep(0.001)
+            with pytest.raises(ConnectionLost, match=r"cannot connect to 127\.0\.0\.1 port"):
+                await client.call("add", 1, 2)
+            release.set()
+            assert await call == "done"
+            assert await closing == 0
+
+
+async def test_a_client_connects_again_when_the_server_comes_back() -> None:
+    app = make_app()
+    async with serving(app) as server:
+        port = server.port
+        client = connect(f"rat://127.0.0.1:{port}", retry=Retry(attempts=8, first=0.01))
+        assert await client.call("add", 1, 2) == 3
+    task = asyncio.create_task(client.call("add", 2, 2))
+    await asyncio.sleep(0)
+    async with RatServer(make_app(), port=port):
+        assert await task == 4
+        await client.close()
+    with pytest.raises(ConnectionLost, match="the client is closed"):
+        await client.call("add", 1, 2)
+
+
+async def test_nobody_there_is_said_after_the_last_attempt() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        with pytest.raises(ConnectionLost, match=f"cannot connect to 127\\.0\\.0\\.1 port {port}: "):
+            async with connect(f"rat://127.0.0.1:{port}", retry=Retry(attempts=2, first=0.001)):
+                raise AssertionError("connected to nobody")
+
+
+def test_waits_double_up_to_the_longest_and_differ_by_chance() -> None:
+    retry = Retry(first=0.1, longest=1.0)
+    assert [retry.wait(n, lambda: 1.0) for n in range(1, 7)] == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.0, 1.0])
+    assert [retry.wait(n, lambda: 0.0) for n in range(1, 7)] == pytest.approx([0.05, 0.1, 0.2, 0.4, 0.5, 0.5])
+
+
+@pytest.mark.parametrize("url", ["http://a:1", "rat://a", "rat://:1", "rat://a:1/path", "rat+unix://host/path", "a:1"])
+def test_urls_that_name_no_frames_server_are_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="expected rat://host:port or rat"):
+        parse_url(url)
+
+
+# -- bad peers
+
+
+class RawPeer:
+    """A peer that says what the test dictates."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+        self.engine = FramesEngine(FrameLimits(), is_client=True, features=frozenset())
+
+    async def hello(self) -> None:
+        self.writer.write(joined(self.engine))
+        while self.engine.next_event().__class__ is not events.Hello:
+            self.engine.receive_data(await self.reader.read(65536))
+
+    async def rest(self) -> bytes:
+        """Everything until the server closes."""
+        async with asyncio.timeout(5):
+            return await self.reader.read(-1)
+
+
+@contextlib.asynccontextmanager
+async def raw(server: RatServer) -> AsyncIterator[RawPeer]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    try:
+        yield RawPeer(reader, writer)
+    finally:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def test_a_broken_rule_costs_that_connection_and_no_other() -> None:
+    async with both() as (server, client):
+        async with raw(server) as peer:
+            await peer.hello()
+            peer.writer.write(call_frame(1, "add", 1, 2) + bytes(4))
+            data = await peer.rest()
+        assert kinds(data) == [Kind.RESULT, Kind.GOAWAY]
+        assert await client.call("add", 1, 2) == 3
+        statistics = server.statistics()
+        assert (statistics["protocol_errors"], statistics["connections_open"]) == (1, 1)
+
+
+async def test_ten_thousand_open_calls_end_at_the_limit_and_leave_no_task() -> None:
+    app = make_app()
+    async with serving(app) as server:
+        async with raw(server) as peer:
+            await peer.hello()
+            before = len(asyncio.all_tasks())
+            peer.writer.write(b"".join(call_frame(1 + 2 * n, "forever") for n in range(10_000)))
+            data = await peer.rest()
+            assert kinds(data)[-1] is Kind.GOAWAY
+            async with asyncio.timeout(5):
+                while len(asyncio.all_tasks()) > before:
+                    await asyncio.sleep(0.001)
+        assert len(app.state.log) <= 256
+
+
+DRIBBLES: dict[str, tuple[bool, bytes, float, str]] = {
+    "nothing at all": (False, b"", 10.0, ""),
+    "half a HELLO": (False, b"\x00\x00\x00\x20\x01", 10.0, "no HELLO after 10 seconds"),
+    "half a frame": (True, call_frame(1)[:9], 10.0, "a frame was not complete after 10 seconds"),
+    "half a large frame": (True, call_frame(1, "f", bytes(300_000))[:200_000], 10.0, "a frame was not complete"),
+}
+
+
+@pytest.mark.parametrize("case", DRIBBLES.values(), ids=DRIBBLES)
+async def test_a_peer_that_dribbles_is_left_after_its_time(case: tuple[bool, bytes, float, str]) -> None:
+    says_hello, data, seconds, message = case
+    clock = SteppedClock()
+    async with serving(make_app(), clock=clock) as server:
+        async with raw(server) as peer:
+            if says_hello:
+                await peer.hello()
+            peer.writer.write(data)
+            async with asyncio.timeout(5):
+                while not server.service.connections:
+                    await asyncio.sleep(0.001)
+            await asyncio.sleep(0.02)
+            clock.time += seconds - 0.6
+            server.sweep()
+            assert server.statistics()["connections_open"] == 1
+            clock.time += 1
+            server.sweep()
+            answer = await peer.rest()
+            assert message.encode() in answer
+
+
+async def test_a_silent_peer_is_asked_and_then_left() -> None:
+    clock = SteppedClock()
+    config = ServerConfig(timeouts=Timeouts(keep_alive=75.0))
+    async with serving(make_app(), clock=clock, config=config) as server:
+        async with raw(server) as peer:
+            await peer.hello()
+            clock.time += 80
+            server.sweep()
+            frame = await peer.reader.readexactly(20)
+            assert frame == pack_frame(Kind.PING, 0, 0, b"rat ping")
+            peer.writer.write(pack_frame(Kind.PONG, 0, 0, b"rat ping"))
+            await asyncio.sleep(0.02)
+            clock.time += 70
+            server.sweep()
+            assert server.statistics()["connections_open"] == 1
+            clock.time += 10
+            server.sweep()
+            clock.time += 11
+            server.sweep()
+            assert await peer.reader.read(-1) == frame
+            assert server.statistics()["idle_timeouts"] == 1
+
+
+async def test_a_peer_that_sends_and_never_reads_is_not_read_any_more_and_cut_in_the_end() -> None:
+    clock = SteppedClock()
+    async with serving(make_app(), clock=clock) as server:
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(sock, ("127.0.0.1", server.port))
+        engine = FramesEngine(FrameLimits(), is_client=True, features=frozenset())
+        await loop.sock_sendall(sock, joined(engine))
+        wire = b"".join(call_frame(1 + 2 * n, "later", "x" * 50_000) for n in range(2000))
+        sent = 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                while sent < len(wire):
+                    chunk = wire[sent : sent + 65536]
+                    await loop.sock_sendall(sock, chunk)
+                    sent += len(chunk)
+        assert sent < len(wire)
+        (connection,) = server.service.connections
+        assert connection.transport.get_write_buffer_size() < 300 * 50_100  # type: ignore[attr-defined]
+        for _ in range(4):
+            server.sweep()
+            clock.time += 10
+        server.sweep()
+        sock.close()
+        assert server.statistics()["write_stalls"] == 1
+
+
+async def test_a_connection_cut_at_every_byte_leaves_nothing_behind() -> None:
+    app = make_app()
+    client = FramesEngine(FrameLimits(), is_client=True, features=frozenset())
+    wire = joined(client)
+    wire += call_frame(1, "add", 1, 2) + call_frame(3, "later", "x") + call_frame(5, "ticks", 2)
+    wire += call_frame(7, "sum", 1, flags=8) + pack_frame(Kind.ITEM, 0, 7, b"\x81") + call_frame(9, "forever")
+    async with serving(app) as server:
+        for cut in range(0, len(wire), 3):
+            async with raw(server) as peer:
+                peer.writer.write(wire[:cut])
+                if cut % 2:
+                    peer.writer.write_eof()
+                await peer.writer.drain()
+        async with asyncio.timeout(5):
+            while server.statistics()["connections_open"]:
+                await asyncio.sleep(0.001)
+        assert len(asyncio.all_tasks()) == 1
+        async with connect(f"rat://127.0.0.1:{server.port}") as good:
+            assert await good.call("add", 1, 2) == 3
+
+
+async def test_a_half_closed_peer_gets_its_finite_answers() -> None:
+    async with serving(make_app()) as server:
+        async with raw(server) as peer:
+            await peer.hello()
+            peer.writer.write(call_frame(1, "later", "x") + call_frame(3, "add", 1, 2))
+            peer.writer.write_eof()
+            assert sorted(kinds(await peer.rest())) == [Kind.RESULT, Kind.RESULT]
