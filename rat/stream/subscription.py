@@ -360,7 +360,6 @@ class Subscription(AsyncIterator[EncodedEvent]):
             if not reader.batch:
                 # One that comes from a hub which is ahead of ours stays, until ours has seen as much.
                 if self._hub.sequence >= self._cursor:
-                    self._cursor = self._hub.sequence
                     self._reader = None
                     self._move("the end of the rings")
                 return

@@ -79,6 +79,16 @@ def test_a_gap_survives_the_event_before_which_it_stood() -> None:
     assert drain(queue) == [2, "-1", 5]
 
 
+def test_a_gap_survives_the_event_that_is_dropped_behind_it() -> None:
+    queue = SubscriberQueue(1, 1000)
+    queue.push(event(1), Policy.DROP_NEWEST)
+    queue.push(event(2), Policy.DROP_NEWEST)
+    queue.pop()
+    queue.push(event(3), Policy.DROP_NEWEST)
+    queue.push(event(4), Policy.DROP_OLDEST)
+    assert drain(queue) == ["-2", 4]
+
+
 @given(
     st.integers(1, 4),
     st.integers(1, 30),

@@ -264,6 +264,23 @@ async def test_one_who_is_ahead_of_this_hub_gets_nothing_twice() -> None:
     assert wire.data() == ["3"]
 
 
+@pytest.mark.parametrize("replay_events", [0, 100])
+async def test_one_who_is_attached_in_the_middle_of_a_delivery_gets_it_once(replay_events: int) -> None:
+    hub = make_hub(replay_events=replay_events)
+    late = Wire()
+    first = hub.subscribe("t")
+    second = hub.subscribe("t", after="e-0")
+
+    def sink(data: bytes) -> bool:
+        if not late.calls and second.state is SubscriptionState.REPLAYING:
+            second.attach(late)
+        return True
+
+    first.attach(sink)
+    await publish(hub, "t", "1", "2")
+    assert late.data() == ["1", "2"]
+
+
 def test_every_state_but_the_last_can_end() -> None:
     ends = {state for (state, sees), becomes in TRANSITIONS.items() if sees == "end"}
     assert ends == set(SubscriptionState) - {SubscriptionState.ENDED}
