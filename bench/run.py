@@ -20,7 +20,7 @@ from bench.harness.rounds import Fleet, Progress, measure
 from bench.harness.workload import Load, Workload
 
 THRESHOLD = 0.10
-QUICK_ROUNDS = 2
+QUICK_ROUNDS = 3
 PIECE = bytes(range(256)) * 256
 
 

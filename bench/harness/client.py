@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from bench.harness.workload import Load, Workload
 GB = 1e9
 TRANSFERS = 10
 """Transfers of large content for each second that a turn is to take."""
+HANGING = 60.0
 CALM = 0.3
 """Seconds that a server is left alone before its memory is read."""
 
@@ -68,7 +70,9 @@ class Client:
             return self._wrk(server, workload, seconds)
         return self._own(server, workload, seconds)
 
-    def _spawn(self, command: list[str], **variables: str) -> tuple[int, str, str, float]:
+    def _spawn(
+        self, command: list[str], stop_after: float | None = None, **variables: str
+    ) -> tuple[int, str, str, float]:
         """(exit code, output, errors, CPU seconds) of a client process on the client's core."""
         # Output goes to files: a pipe would have to be read by this process, on the same core.
         out, err = self.work / "client.out", self.work / "client.err"
@@ -84,9 +88,15 @@ class Client:
             )
         if self.core is not None:
             os.sched_setaffinity(process.pid, {self.core})
-        timer = _Timer(process.pid, 60.0)
+        timers = [threading.Timer(HANGING, os.kill, (process.pid, signal.SIGKILL))]
+        if stop_after is not None:
+            timers.append(threading.Timer(stop_after, os.kill, (process.pid, signal.SIGINT)))
+        for timer in timers:
+            timer.daemon = True
+            timer.start()
         _, status, usage = os.wait4(process.pid, 0)
-        timer.cancel()
+        for timer in timers:
+            timer.cancel()
         process.returncode = os.waitstatus_to_exitcode(status)
         return process.returncode, out.read_text(), err.read_text(), usage.ru_utime + usage.ru_stime
 
@@ -97,12 +107,14 @@ class Client:
             requests = [b"".join(requests[at : at + depth]) for at in range(0, len(requests) - depth + 1, depth)]
         table = self.work / "requests.lua"
         table.write_text("return {\n" + ",\n".join(_lua(request) for request in requests) + "\n}\n")
-        command = ["wrk", "-t1", f"-c{workload.connections}", f"-d{max(1, round(seconds))}s"]
+        command = ["wrk", "-t1", f"-c{workload.connections}", "-d30s"]
         command += ["-s", str(ROOT / "bench" / "harness" / "load.lua"), server.url]
         sample = _size_of_answer(server, workload)
         before = server.cpu_seconds()
         with Watch(workload, server.port, self.files) as watch:
-            code, output, errors, cpu = self._spawn(command, BENCH_REQUESTS=str(table))
+            # wrk takes whole seconds only, and ends in good order when it is interrupted.  Short turns come closer to
+            # the floor's turn in the same round, and more often fall into a calm moment.
+            code, output, errors, cpu = self._spawn(command, seconds, BENCH_REQUESTS=str(table))
             used = _cpu_since(server, before)
         line = next((line[7:] for line in output.splitlines() if line.startswith("RESULT ")), None)
         if line is None or code:
@@ -282,20 +294,6 @@ def _size_of_answer(server: Server, workload: Workload) -> int | None:
 
 def _lua(request: bytes) -> str:
     return '"' + "".join(chr(c) if 32 <= c < 127 and c not in (34, 92) else f"\\{c:03d}" for c in request) + '"'
-
-
-class _Timer:
-    """Ends a client that hangs."""
-
-    def __init__(self, pid: int, seconds: float) -> None:
-        import threading
-
-        self._timer = threading.Timer(seconds, os.kill, (pid, signal.SIGKILL))
-        self._timer.daemon = True
-        self._timer.start()
-
-    def cancel(self) -> None:
-        self._timer.cancel()
 
 
 class _Connections:

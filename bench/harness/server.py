@@ -51,7 +51,7 @@ class Server:
                 stdout=log,
                 stderr=log,
                 env=environment,
-                cwd=ROOT,
+                cwd=work,  # not the root: `python -m` looks there first, and BENCH_TREE may name another tree
                 start_new_session=True,
             )
         if core is not None:

@@ -74,8 +74,8 @@ class Workload:
     size: int = 0
     main: bool = False
     quick: bool = False
-    rounds: int = 3
-    seconds: float = 1.0
+    rounds: int = 7
+    seconds: float = 0.4
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property

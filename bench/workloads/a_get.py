@@ -11,7 +11,7 @@ def judge(files: Path) -> Judge:
 
 
 WORKLOADS = [
-    Workload("get", "GET, 64 connections", "hello", "/", judge, main=True, quick=True, rounds=5),
+    Workload("get", "GET, 64 connections", "hello", "/", judge, main=True, quick=True, rounds=9),
     Workload("get-1", "GET, 1 connection", "hello", "/", judge, connections=1),
     Workload("get-512", "GET, 512 connections", "hello", "/", judge, connections=512),
     Workload("browser", "GET, heads of a browser's size", "hello", "/", judge, browser=True),
