@@ -10,8 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rat.app import Rat
-    from rat.config import Limits, ServerConfig, StreamLimits, Timeouts
-    from rat.errors import ClientDisconnected, CodecError, ContentTooLarge, HTTPError, RatError
+    from rat.client import connect
+    from rat.config import FrameLimits, Limits, ServerConfig, StreamLimits, Timeouts
+    from rat.errors import (
+        CallError,
+        ClientDisconnected,
+        CodecError,
+        ConnectionLost,
+        ContentTooLarge,
+        HTTPError,
+        RatError,
+    )
     from rat.eventstream import EventStream
     from rat.fields import Headers, MutableHeaders, QueryParams
     from rat.files import FileResponse
@@ -20,17 +29,22 @@ if TYPE_CHECKING:
     from rat.responses import JSONResponse, RedirectResponse, Response
     from rat.router import Router
     from rat.server import RatServer
+    from rat.stream.blob import Blob
     from rat.stream.sse import ServerSentEvent
     from rat.uploads import UploadFile
 
 _EXPORTS = {
     "Address": "rat.messages",
+    "Blob": "rat.stream.blob",
+    "CallError": "rat.errors",
     "ClientDisconnected": "rat.errors",
     "CodecError": "rat.errors",
+    "ConnectionLost": "rat.errors",
     "ContentTooLarge": "rat.errors",
     "EventStream": "rat.eventstream",
     "FileResponse": "rat.files",
     "Form": "rat.forms",
+    "FrameLimits": "rat.config",
     "HTTPError": "rat.errors",
     "Headers": "rat.fields",
     "JSONResponse": "rat.responses",
@@ -49,17 +63,22 @@ _EXPORTS = {
     "StreamLimits": "rat.config",
     "Timeouts": "rat.config",
     "UploadFile": "rat.uploads",
+    "connect": "rat.client",
 }
 
 __version__ = "0.1.0"
 __all__ = [
     "Address",
+    "Blob",
+    "CallError",
     "ClientDisconnected",
     "CodecError",
+    "ConnectionLost",
     "ContentTooLarge",
     "EventStream",
     "FileResponse",
     "Form",
+    "FrameLimits",
     "HTTPError",
     "Headers",
     "JSONResponse",
@@ -78,6 +97,7 @@ __all__ = [
     "StreamLimits",
     "Timeouts",
     "UploadFile",
+    "connect",
 ]
 
 
