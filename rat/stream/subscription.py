@@ -281,10 +281,18 @@ class Subscription(AsyncIterator[EncodedEvent]):
 
         With *chunked* every piece is a chunk of HTTP/1.1, framed once for all subscribers.  *heartbeat* seconds of
         silence give a comment (None: never).  *on_end* is called when the subscription ends for any other reason than
-        ``close``, after the last call of *sink*.  Raises RuntimeError when it has ended or is in use.
+        ``close``, after the last call of *sink*; at once when it has ended so before.  Raises RuntimeError when it is
+        closed or in use.
         """
-        if self._state is _ENDED or self._sink is not None or self._waiter is not None:
+        if self.end_reason is EndReason.CLOSED or self._sink is not None or self._waiter is not None:
             raise RuntimeError(f"cannot attach a sink to a subscription that is {self._usage()}")
+        if self.end_reason is not None:
+            farewell = self._pull()
+            if farewell is not None:
+                sink(frame_chunk(farewell.wire) if chunked else farewell.wire)
+            if on_end is not None:
+                on_end(self.end_reason)
+            return
         self._sink = sink
         self._on_end = on_end
         self._chunked = chunked
@@ -322,7 +330,7 @@ class Subscription(AsyncIterator[EncodedEvent]):
 
     def _usage(self) -> str:
         if self._state is _ENDED:
-            return "ended"
+            return "closed"
         return "attached" if self._sink is not None else "being iterated"
 
     def _pull(self) -> EncodedEvent | None:

@@ -175,6 +175,18 @@ async def test_the_owner_who_closes_is_not_told() -> None:
     assert wire.calls == []
 
 
+async def test_one_who_is_attached_after_the_end_is_told_at_once() -> None:
+    timers = FakeTimers()
+    hub = make_hub(timers)
+    subscription = hub.subscribe("t", lifetime=1)
+    timers.advance(1)
+    wire = Wire()
+    subscription.attach(wire, on_end=wire.ended.append)
+    assert wire.data() == ["close: its time is over"]
+    assert wire.ended == [EndReason.EXPIRED]
+    assert timers.pending == 0
+
+
 async def test_a_closed_hub_tells_every_sink() -> None:
     hub = make_hub()
     wire = Wire()
@@ -236,7 +248,7 @@ async def test_detach_goes_back_to_the_queue() -> None:
     assert wire.data() == ["1"]
     assert Reader(subscription).data() == ["2"]
     subscription.close()
-    with pytest.raises(RuntimeError, match="cannot attach a sink to a subscription that is ended"):
+    with pytest.raises(RuntimeError, match="cannot attach a sink to a subscription that is closed"):
         subscription.attach(wire)
 
 
