@@ -158,6 +158,8 @@ class ServerConfig:
     """``auto``: the fast lane where it recognises a head, h11 otherwise; ``h11``: h11 for all."""
     server_header: str | None = "rat"
     """The Server field's value; None leaves the field out."""
+    compress: bool = True
+    """Compress answers for clients that accept it (RFC 9110, section 8.4); ``compress=False`` on one forbids."""
 
     def __post_init__(self) -> None:
         if self.http not in ("auto", "h11"):

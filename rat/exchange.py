@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncIterable, AsyncIterator, Coroutine
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from rat.coding import COMPRESS_FROM, coded
 from rat.errors import ClientDisconnected, ContentTooLarge, RemoteProtocolError
 from rat.events import (
     NEED_DATA,
@@ -217,7 +218,8 @@ class Exchange:
         else:
             try:
                 response: Response = service.context.copy().run(endpoint.respond, request)  # type: ignore[assignment]
-                if isinstance(response.body, bytes) and type(response) is not Deferred:
+                content = response.body
+                if type(content) is bytes and len(content) < COMPRESS_FROM and type(response) is not Deferred:
                     self._answer(response)
                     return
             except Exception as error:
@@ -280,7 +282,8 @@ class Exchange:
                     response = self._refusal(error)
                 else:
                     response = cast(Any, endpoint.respond)(request)
-            if isinstance(response.body, bytes) and type(response) is not Deferred:
+            content = response.body
+            if type(content) is bytes and len(content) < COMPRESS_FROM and type(response) is not Deferred:
                 self._answer(response)
                 self._owner.exchange_done()
             else:
@@ -353,6 +356,8 @@ class Exchange:
     async def _send(self, response: Response, request: Request) -> None:
         if type(response) is Deferred:
             response = await response.prepare(request)
+        if self.service.config.compress and response.compress is not False:
+            response = coded(response, request.head.field_section)
         self.response = response
         body = response.body
         if isinstance(body, bytes):

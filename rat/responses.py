@@ -140,6 +140,11 @@ class Response:
         """The fields for the wire, names in lower case."""
         return self._fields if self._headers is None else self._headers.raw
 
+    def replace_fields(self, lines: FieldLines) -> None:
+        """Send *lines*, as ``field_lines`` gives them, in place of the fields so far."""
+        self._fields = lines
+        self._headers = None
+
     @property
     def trailers(self) -> Callable[[], FieldLines] | None:
         """Gives the trailer fields, once the content is whole; None without trailers."""

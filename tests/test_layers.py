@@ -41,6 +41,7 @@ ROOMS = {
     "application": Room(
         (
             "rat.app",
+            "rat.coding",
             "rat.calls",
             "rat.compress",
             "rat.cookies",
