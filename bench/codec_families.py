@@ -125,18 +125,15 @@ def _config(size: int) -> dict[str, Any]:
     rng = random.Random(13)
     value: dict[str, Any] = {}
     left = size
-    index = 0
-    while left > 0:
-        section = _section(rng, index, 8)
-        text = len(json.dumps(section, separators=(",", ":")))
-        if index and text > 2 * left:
-            break
-        while text > 2 * left:  # the first one alone is too large: a smaller tree
-            section = _section(rng, index, 2)
-            text = len(json.dumps(section, separators=(",", ":")))
-        value[f"section_{index}"] = section
-        left -= text + 15
-        index += 1
+    while left > size // 20:
+        section = _section(rng, len(value), 8)
+        for depth in (4, 2, 1, 0):
+            text = len(json.dumps(section, separators=(",", ":"))) + 15
+            if text <= left + size // 10:
+                break
+            section = _section(rng, len(value), depth)
+        value[f"section_{len(value)}"] = section
+        left -= text
     return value
 
 

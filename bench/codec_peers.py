@@ -43,7 +43,7 @@ def peers() -> list[Contestant]:
         Contestant("msgspec.json", json_encoder.encode, json_decoder.decode),
         Contestant("msgspec.msgpack", pack_encoder.encode, pack_decoder.decode),
         Contestant("ormsgpack", ormsgpack.packb, ormsgpack.unpackb),
-        Contestant("msgpack", msgpack.packb, partial(msgpack.unpackb, max_buffer_size=1 << 30)),
+        Contestant("msgpack", msgpack.packb, msgpack.unpackb),
         Contestant("cbor2", cbor2.dumps, cbor2.loads),
         Contestant("pickle", partial(pickle.dumps, protocol=5), pickle.loads),
         Contestant("marshal", marshal.dumps, marshal.loads),
@@ -67,7 +67,7 @@ def scatter() -> list[Contestant]:
     """Those that hand large payloads on without a copy: ours in segments, pickle 5 out of band.
 
     pickle leaves a buffer out of the stream only if the value holds a PickleBuffer, so the value is wrapped for it, in
-    the time.  Ours is read from segments joined beforehand, as they come off a socket, with views for the large payloads.
+    the time.  Ours is read from segments joined beforehand, as off a socket, with views for the large payloads.
     """
     import rat.codec as codec
 

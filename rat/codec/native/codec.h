@@ -105,7 +105,7 @@ typedef struct {
     PyObject *keys[MAX_KEYS];
     uint16_t key_slot[MAX_KEYS];
     WriteShape shapes[MAX_SHAPES];
-    uint16_t key_index[KEY_SLOTS]; /* number + 1 */
+    uint32_t key_index[KEY_SLOTS]; /* upper half of the hash, number + 1: a miss touches no other key */
     uint16_t shape_index[SHAPE_SLOTS];
 } WriteTables;
 
@@ -140,6 +140,7 @@ typedef struct {
     ReadTables *spare_read;
     /* Short ASCII keys by their bytes, and templates by their keys: bounded, replaced when others come. */
     PyObject *key_cache[KEY_CACHE];
+    uint32_t key_tag[KEY_CACHE], key_seen[KEY_CACHE]; /* a key is kept when it is met twice */
     PyObject *templates[TEMPLATE_CACHE];
     uint32_t seen[SEEN_CACHE];
     PyObject *small_ints[SMALL_INTS];

@@ -83,30 +83,65 @@ static inline void walk_next(DictWalk *walk, PyObject **key, PyObject **value) {
 
 #endif
 
-/* The value of an int that fits 60 bits, without a call: true if it was read. */
+/* The value of an int of up to 63 bits, without a call: true if it was read.  No branch on the number of digits: in a
+   list of ints of mixed size none would be foreseen. */
 static inline bool int_fast(PyObject *v, int64_t *value) {
 #if RAT_INTERNALS
     PyLongObject *n = (PyLongObject *)v;
 #if PY_VERSION_HEX >= 0x030C0000
-    uintptr_t tag = n->long_value.lv_tag;
+    size_t count = n->long_value.lv_tag >> 3;
+    int64_t negative = -(int64_t)((n->long_value.lv_tag & 3) == 2);
     const digit *d = n->long_value.ob_digit;
-    if (LIKELY(tag < (3 << 3))) {
-        int64_t magnitude = tag < (2 << 3) ? (int64_t)d[0] : ((int64_t)d[1] << 30 | d[0]);
-        *value = (1 - (int64_t)(tag & 3)) * magnitude;
-        return true;
+#else
+    Py_ssize_t size = Py_SIZE(n);
+    int64_t negative = -(int64_t)(size < 0);
+    size_t count = (size_t)((size ^ negative) - negative);
+    const digit *d = n->ob_digit;
+#endif
+    if (UNLIKELY(count > 3)) return false;
+    uint64_t low = d[0] & -(uint64_t)(count > 0);
+    uint64_t middle = d[count > 1] & -(uint64_t)(count > 1);
+    uint64_t high = d[count > 2 ? 2 : 0] & -(uint64_t)(count > 2);
+    if (UNLIKELY(high > 7)) return false;
+    uint64_t magnitude = low | middle << 30 | high << 60;
+    *value = (int64_t)((magnitude ^ (uint64_t)negative) - (uint64_t)negative);
+    return true;
+#else
+    (void)v;
+    (void)value;
+    return false;
+#endif
+}
+
+#define PREFETCH(address) __builtin_prefetch(address)
+
+/* Objects lie all over the memory: what a dict refers to is asked for before it is needed. */
+static inline void prefetch_entries(DictWalk walk, Py_ssize_t count, bool keys) {
+#if RAT_INTERNALS
+    if (UNLIKELY(walk.entry == NULL)) return;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject **entry = walk.entry + i * walk.stride;
+        if (keys) PREFETCH(entry[0]);
+        PREFETCH(entry[1]);
     }
 #else
-    const digit *d = n->ob_digit;
-    switch (Py_SIZE(n)) {
-        case 0: *value = 0; return true;
-        case 1: *value = d[0]; return true;
-        case -1: *value = -(int64_t)d[0]; return true;
-        case 2: *value = (int64_t)d[1] << 30 | d[0]; return true;
-        case -2: *value = -((int64_t)d[1] << 30 | d[0]); return true;
+    (void)walk;
+    (void)count;
+    (void)keys;
+#endif
+}
+
+static inline void prefetch_dict_table(PyObject *v) {
+#if RAT_INTERNALS
+    if (PyDict_CheckExact(v)) {
+        char *keys = (char *)((PyDictObject *)v)->ma_keys;
+        PREFETCH(keys);
+        PREFETCH(keys + 64);
+        PREFETCH(keys + 128);
     }
+#else
+    (void)v;
 #endif
-#endif
-    return false;
 }
 
 /* Bytes of a str that was made by PyUnicode_New, without the checks of the public macros. */

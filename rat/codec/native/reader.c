@@ -240,15 +240,22 @@ static PyObject *new_key(Reader *r, Place place, const uint8_t *c, size_t n) {
         }
         hash = (hash ^ word) * 0x9E3779B97F4A7C15u;
     }
-    PyObject **cached = &r->st->key_cache[(hash >> 40) & (KEY_CACHE - 1)];
-    PyObject *key = *cached;
-    if (key != NULL && (size_t)PyUnicode_GET_LENGTH(key) == n &&
+    State *st = r->st;
+    size_t slot = (hash >> 40) & (KEY_CACHE - 1);
+    uint32_t tag = (uint32_t)(hash >> 16);
+    PyObject *key = st->key_cache[slot];
+    if (st->key_tag[slot] == tag && key != NULL && (size_t)PyUnicode_GET_LENGTH(key) == n &&
         memcmp((uint8_t *)((PyASCIIObject *)key + 1), c, n) == 0)
         return Py_NewRef(key);
     key = n == 1 ? PyUnicode_FromOrdinal(*c) : new_ascii(r, c, n);
     if (key == NULL) return NULL;
-    PyObject *old = *cached;
-    *cached = Py_NewRef(key);
+    if (st->key_seen[slot] != tag) {
+        st->key_seen[slot] = tag;
+        return key;
+    }
+    PyObject *old = st->key_cache[slot];
+    st->key_cache[slot] = Py_NewRef(key);
+    st->key_tag[slot] = tag;
     Py_XDECREF(old);
     return key;
 }

@@ -220,23 +220,26 @@ static int utf8_size(Writer *w, PyObject *s, size_t *size) {
     return 0;
 }
 
+/* The room behind p is a byte more than what is written. */
 static inline uint8_t *put_character(uint8_t *p, Py_UCS4 c) {
+    uint32_t bytes;
     if (c < 0x80) {
-        *p++ = (uint8_t)c;
-    } else if (c < 0x800) {
-        *p++ = (uint8_t)(0xC0 | c >> 6);
-        *p++ = (uint8_t)(0x80 | (c & 0x3F));
-    } else if (c < 0x10000) {
-        *p++ = (uint8_t)(0xE0 | c >> 12);
-        *p++ = (uint8_t)(0x80 | (c >> 6 & 0x3F));
-        *p++ = (uint8_t)(0x80 | (c & 0x3F));
-    } else {
-        *p++ = (uint8_t)(0xF0 | c >> 18);
-        *p++ = (uint8_t)(0x80 | (c >> 12 & 0x3F));
-        *p++ = (uint8_t)(0x80 | (c >> 6 & 0x3F));
-        *p++ = (uint8_t)(0x80 | (c & 0x3F));
+        *p = (uint8_t)c;
+        return p + 1;
     }
-    return p;
+    if (c < 0x800) {
+        *p = (uint8_t)(0xC0 | c >> 6);
+        p[1] = (uint8_t)(0x80 | (c & 0x3F));
+        return p + 2;
+    }
+    if (c < 0x10000) {
+        bytes = 0x8080E0u | c >> 12 | (c & 0xFC0) << 2 | (c & 0x3F) << 16;
+        memcpy(p, &bytes, 4);
+        return p + 3;
+    }
+    bytes = 0x808080F0u | c >> 18 | (c >> 4 & 0x3F00) | (c & 0xFC0) << 10 | (c & 0x3F) << 24;
+    memcpy(p, &bytes, 4);
+    return p + 4;
 }
 
 static uint8_t *put_utf8(uint8_t *p, PyObject *s) {
@@ -260,6 +263,29 @@ static uint8_t *put_utf8(uint8_t *p, PyObject *s) {
     }
 }
 
+/* A str of up to 62 characters that is not ASCII takes up to 248 bytes: the length goes before it when it is known. */
+static NOINLINE int write_short_wide(Writer *w, PyObject *s) {
+    Py_ssize_t n = PyUnicode_GET_LENGTH(s);
+    if (room(w, 256) < 0) return -1;
+    uint8_t *content = w->p + 1, *p = content;
+    if (PyUnicode_KIND(s) == PyUnicode_2BYTE_KIND) {
+        const Py_UCS2 *c = PyUnicode_2BYTE_DATA(s);
+        unsigned surrogate = 0;
+        for (Py_ssize_t i = 0; i < n; i++) {
+            surrogate |= (c[i] & 0xF800) == 0xD800;
+            p = put_character(p, c[i]);
+        }
+        if (UNLIKELY(surrogate)) return utf8_size(w, s, &(size_t){0});
+    } else {
+        size_t size;
+        if (utf8_size(w, s, &size) < 0) return -1;
+        p = put_utf8(p, s);
+    }
+    *w->p = (uint8_t)(p - content);
+    w->p = p;
+    return 0;
+}
+
 /* varint length and UTF-8 */
 static int write_text(Writer *w, PyObject *s) {
     if (str_is_ascii(s)) {
@@ -270,9 +296,10 @@ static int write_text(Writer *w, PyObject *s) {
         w->p += n;
         return 0;
     }
+    if (PyUnicode_GET_LENGTH(s) <= 62) return write_short_wide(w, s);
     size_t size;
     if (utf8_size(w, s, &size) < 0) return -1;
-    if (room(w, size + 9) < 0) return -1;
+    if (room(w, size + 10) < 0) return -1;
     w->p = put_utf8(put_varint(w->p, size), s);
     return 0;
 }
@@ -420,6 +447,9 @@ static int write_items(Writer *w, PyObject *list, Py_ssize_t count, int depth) {
     return 0;
 }
 
+/* How many items ahead of the one that is written memory is asked for. */
+enum { AHEAD = 12 };
+
 /* Section 6.  The index is kept aside until the items are written. */
 static int write_indexed(Writer *w, PyObject *list, Py_ssize_t count, int depth) {
     WriteTables *t = w->t;
@@ -439,9 +469,19 @@ static int write_indexed(Writer *w, PyObject *list, Py_ssize_t count, int depth)
         Py_ssize_t end = count - i > INDEX_STEP ? i + INDEX_STEP : count;
         for (; i < end; i++) {
             if (UNLIKELY(i >= PyList_GET_SIZE(list))) goto changed;
-            PyObject *item = Py_NewRef(PyList_GET_ITEM(list, i));
-            int done = write_value(w, item, depth);
-            Py_DECREF(item);
+            PyObject **items = ((PyListObject *)list)->ob_item, *item = items[i];
+            if (i + AHEAD < count && i + AHEAD < PyList_GET_SIZE(list)) {
+                PREFETCH(items[i + AHEAD]);
+                prefetch_dict_table(items[i + AHEAD / 2]);
+            }
+            int done;
+            if (Py_TYPE(item) == &PyUnicode_Type) {
+                done = write_str(w, item);
+            } else {
+                Py_INCREF(item);
+                done = write_value(w, item, depth);
+                Py_DECREF(item);
+            }
             if (UNLIKELY(done < 0)) {
                 PyMem_Free(index);
                 return add_index(w, i);
@@ -471,6 +511,7 @@ static int write_floats(Writer *w, PyObject **items, Py_ssize_t count) {
     *begin = TAG_F64_LIST;
     uint8_t *p = put_varint(begin + 1, (uint64_t)count);
     for (Py_ssize_t i = 0; i < count; i++) {
+        if (i + AHEAD < count) PREFETCH(items[i + AHEAD]);
         if (UNLIKELY(Py_TYPE(items[i]) != &PyFloat_Type)) return 0;
         double d = PyFloat_AS_DOUBLE(items[i]);
         memcpy(p, &d, 8);
@@ -487,6 +528,7 @@ static int write_ints(Writer *w, PyObject **items, Py_ssize_t count) {
     uint8_t *p = content;
     uint64_t all = 0;
     for (Py_ssize_t i = 0; i < count; i++) {
+        if (i + AHEAD < count) PREFETCH(items[i + AHEAD]);
         if (UNLIKELY(Py_TYPE(items[i]) != &PyLong_Type)) return 0;
         int64_t n;
         if (UNLIKELY(!int_fast(items[i], &n))) {
@@ -520,31 +562,35 @@ static int write_ints(Writer *w, PyObject **items, Py_ssize_t count) {
     return 1;
 }
 
+/* The characters follow the lengths in one pass: where the lengths end is known from the count. */
 static int write_words(Writer *w, PyObject **items, Py_ssize_t count) {
-    if (room(w, 10 + (size_t)count) < 0) return -1;
+    if (room(w, 10 + (size_t)count + 256) < 0) return -1;
+    size_t start = (size_t)(w->p - w->begin);
     uint8_t *lengths = put_varint(w->p + 1, (uint64_t)count);
-    size_t total = 0;
+    uint8_t *p = lengths + count;
+    *w->p = TAG_ASCII_LIST;
     for (Py_ssize_t i = 0; i < count; i++) {
         PyObject *s = items[i];
-        if (UNLIKELY(Py_TYPE(s) != &PyUnicode_Type || !str_is_ascii(s))) return 0;
-        Py_ssize_t n = PyUnicode_GET_LENGTH(s);
-        if (UNLIKELY(n > 255)) return 0;
+        if (i + AHEAD < count) PREFETCH(items[i + AHEAD]);
+        if (UNLIKELY(Py_TYPE(s) != &PyUnicode_Type || !str_is_ascii(s))) goto other;
+        size_t n = (size_t)PyUnicode_GET_LENGTH(s);
+        if (UNLIKELY(n > 255)) goto other;
+        if (UNLIKELY(w->end - p < 256)) {
+            size_t place = (size_t)(lengths - w->begin);
+            w->p = p; /* written: growing keeps it */
+            if (grow(w, 256 + 8 * (size_t)(count - i)) < 0) return -1;
+            p = w->p;
+            lengths = w->begin + place;
+        }
         lengths[i] = (uint8_t)n;
-        total += (size_t)n;
-    }
-    size_t head = (size_t)(lengths - w->p);
-    w->p += head + (size_t)count; /* written: growing keeps it */
-    if (room(w, total) < 0) return -1;
-    uint8_t *p = w->p;
-    lengths = p - count;
-    *(lengths - head) = TAG_ASCII_LIST;
-    for (Py_ssize_t i = 0; i < count; i++) {
-        size_t n = lengths[i];
-        copy_bytes(p, (const uint8_t *)((PyASCIIObject *)items[i] + 1), n);
+        copy_bytes(p, (const uint8_t *)((PyASCIIObject *)s + 1), n);
         p += n;
     }
     w->p = p;
     return 1;
+other:
+    w->p = w->begin + start;
+    return 0;
 }
 
 static int write_list(Writer *w, PyObject *list, int depth) {
@@ -663,8 +709,10 @@ static NOINLINE int refuse_key(Writer *w, PyObject *key) {
 static int key_number(WriteTables *t, PyObject *key) {
     size_t hash = (size_t)str_hash(key);
     for (size_t slot = hash & (KEY_SLOTS - 1);; slot = (slot + 1) & (KEY_SLOTS - 1)) {
-        int number = (int)t->key_index[slot] - 1;
-        if (number < 0) return -1;
+        uint32_t entry = t->key_index[slot];
+        if (entry == 0) return -1;
+        if (((size_t)entry ^ hash) >> 16 & 0xFFFF) continue;
+        int number = (int)(entry & 0xFFFF) - 1;
         PyObject *known = t->keys[number];
         if (known == key) return number;
         if ((size_t)str_hash(known) == hash && PyUnicode_GET_LENGTH(known) == PyUnicode_GET_LENGTH(key) &&
@@ -676,9 +724,9 @@ static int key_number(WriteTables *t, PyObject *key) {
 }
 
 static void index_key(WriteTables *t, int number) {
-    size_t slot = (size_t)str_hash(t->keys[number]) & (KEY_SLOTS - 1);
+    size_t hash = (size_t)str_hash(t->keys[number]), slot = hash & (KEY_SLOTS - 1);
     while (t->key_index[slot]) slot = (slot + 1) & (KEY_SLOTS - 1);
-    t->key_index[slot] = (uint16_t)(number + 1);
+    t->key_index[slot] = (uint32_t)(hash & 0xFFFF0000u) | (uint32_t)(number + 1);
     t->key_slot[number] = (uint16_t)slot;
 }
 
@@ -732,7 +780,7 @@ static int write_new_key(Writer *w, PyObject *key, bool *in_table) {
     size_t size = (size_t)PyUnicode_GET_LENGTH(key);
     bool is_ascii = str_is_ascii(key);
     if (!is_ascii && utf8_size(w, key, &size) < 0) return add_key(w, key);
-    if (room(w, size + 10) < 0) return -1;
+    if (room(w, size + 11) < 0) return -1;
     if (size <= MAX_SHORT_KEY) {
         *w->p++ = (uint8_t)(0xC0 + size);
         if (t->key_count < MAX_KEYS) {
@@ -846,6 +894,7 @@ static int write_dict(Writer *w, PyObject *dict, int depth) {
     WriteTables *t = w->t;
     DictWalk walk;
     walk_begin(&walk, dict);
+    prefetch_entries(walk, count, true);
     int guess = t->next[t->last];
     if (guess < t->shape_count && t->shapes[guess].count == count &&
         has_keys(walk, t->arena + t->shapes[guess].at, count)) {
