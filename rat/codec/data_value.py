@@ -9,16 +9,21 @@ import datetime as dt
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from rat.codec.reader import Reader, ReadTables
 from rat.codec.reference import decode, encode
 from rat.codec.scalar_reader import Buffer
+from rat.codec.scalars import zone_of
 from rat.codec.scan import ENDLESS
 from rat.codec.values import INDEX_STEP, Profile, Tag, Variant, form_of
 from rat.codec.writer import Default
 
 __all__ = ["DataValue", "from_data_value", "parse_data_value", "to_data_value"]
+
+SHOWN_ITEMS: Final = 512
+"""Elements of a typed array that a tree shows."""
 
 _CONTAINERS: Final = (Variant.LIST, Variant.MAP, Variant.TUPLE, Variant.SET, Variant.FROZENSET)
 _PACKED: Final = {
@@ -173,8 +178,27 @@ def _shown(value: Any) -> Any:
         case bytes() | bytearray():
             return value.hex()
         case memoryview():
-            return f"{value.format} {list(value.shape or ())} {value.tolist() if value.nbytes <= 4096 else '...'}"
-        case dt.date() | dt.time():
-            return value.isoformat()
+            items = [_shown(item) for item in islice(_elements(value), SHOWN_ITEMS)]
+            return {"format": value.format, "shape": list(value.shape or ()), "items": items}
+        case dt.datetime() | dt.time():
+            return _moment(value)
         case _:
             return str(value)
+
+
+def _elements(array: memoryview) -> Iterator[Any]:
+    """All elements in C order."""
+    size = array.itemsize
+    content = array.cast("B") if array.ndim and array.nbytes else memoryview(array.tobytes())
+    return (struct.unpack(f"={array.format}", content[at : at + size])[0] for at in range(0, len(content), size))
+
+
+def _moment(value: dt.datetime | dt.time) -> str:
+    """As ISO 8601; a zone by its name has the name in place of an offset, a named offset has both."""
+    zone = value.tzinfo
+    if zone is None:
+        return value.isoformat()
+    kind, _, name = zone_of(zone)
+    if kind == 2:
+        return f"{value.replace(tzinfo=None).isoformat()} {name}"
+    return value.isoformat() + (f" {name}" if name is not None else "")

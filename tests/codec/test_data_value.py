@@ -6,6 +6,7 @@ import array
 import datetime as dt
 import json
 import math
+import zoneinfo
 from typing import Any
 
 import pytest
@@ -96,13 +97,15 @@ def test_tree_of_a_record() -> None:
         (1 << 20_000, hex(1 << 20_000)),
         (math.inf, "inf"),
         (dt.date(2026, 1, 2), "2026-01-02"),
+        (dt.time(1, 2, tzinfo=zoneinfo.ZoneInfo("Europe/Berlin")), "01:02:00 Europe/Berlin"),
+        (dt.datetime(2026, 1, 2, tzinfo=dt.timezone(dt.timedelta(hours=-1), "X")), "2026-01-02T00:00:00-01:00 X"),
         (bytearray(b"\xff"), "ff"),
-        (array.array("d", [1.5]), "d [1] [1.5]"),
-        (array.array("B", bytes(5000)), "B [5000] ..."),
+        (array.array("d", [1.5, math.nan]), {"format": "d", "shape": [2], "items": [1.5, "nan"]}),
+        (array.array("B", bytes(5000)), {"format": "B", "shape": [5000], "items": [0] * 512}),
     ],
-    ids=["int", "huge int", "inf", "date", "bytearray", "array", "large array"],
+    ids=["int", "huge int", "inf", "date", "zone", "named offset", "bytearray", "array", "large array"],
 )
-def test_values_that_json_cannot_say(value: Any, shown: str) -> None:
+def test_values_that_json_cannot_say(value: Any, shown: Any) -> None:
     assert to_data_value(value).tree()["value"] == shown
 
 
