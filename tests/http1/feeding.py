@@ -174,10 +174,11 @@ def byte_by_byte(wire: bytes) -> Iterator[list[bytes]]:
 def every_split(wire: bytes) -> Iterator[list[bytes]]:
     """Every cut into two; of long wires the ends and a sample of the middle."""
     size = len(wire)
+    ends = 150 if size < 3000 else 40
     places = (
         range(1, size)
         if size < 600
-        else [*range(1, 150), *range(150, size - 150, size // 40), *range(size - 150, size)]
+        else sorted({*range(1, ends), *range(ends, size, size // 30), *range(size - ends, size)})
     )
     for place in places:
         yield [wire[:place], wire[place:]]
