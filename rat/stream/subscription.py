@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from rat.stream.backlog import Backlog
 from rat.stream.broker import HubEvent
 from rat.stream.delivery import TRANSITIONS, EndReason, Sink, SubscriptionState, frame_chunk
 from rat.stream.heartbeat import Cancellable
-from rat.stream.policy import Policy, SubscriberQueue
-from rat.stream.ring import RingReader
+from rat.stream.policy import Policy
 from rat.stream.sse import HEARTBEAT, EncodedEvent, ServerSentEvent, encode_event
 from rat.stream.statistics import Counts
 
@@ -48,18 +47,14 @@ class Subscription(AsyncIterator[EncodedEvent]):
 
     __slots__ = (
         "__weakref__",
+        "_backlog",
         "_chunked",
-        "_cursor",
+        "_direct",
         "_expiry",
         "_heartbeat",
         "_hub",
-        "_max_bytes",
-        "_max_events",
-        "_notice",
         "_on_end",
         "_policy",
-        "_queue",
-        "_reader",
         "_ready",
         "_sink",
         "_spoke",
@@ -67,16 +62,10 @@ class Subscription(AsyncIterator[EncodedEvent]):
         "_topics",
         "_waiter",
         "_where",
-        "coalesced",
-        "delivered",
-        "dropped_newest",
-        "dropped_oldest",
         "end_reason",
-        "gaps",
         "identity",
         "names",
         "patterns",
-        "replayed",
         "since",
     )
 
@@ -102,14 +91,10 @@ class Subscription(AsyncIterator[EncodedEvent]):
         self.since = since
         self._where = where
         self._policy = policy
-        self._max_events = max_events
-        self._max_bytes = max_bytes
+        self._backlog = Backlog(max_events, max_bytes)
+        self._direct = 0
         self._topics: list[Topic] = []
         self._state: SubscriptionState = _QUEUED
-        self._cursor = 0
-        self._reader: RingReader | None = None
-        self._queue: SubscriberQueue | None = None
-        self._notice: EncodedEvent | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._sink: Sink | None = None
         self._on_end: Callable[[EndReason], object] | None = None
@@ -119,14 +104,6 @@ class Subscription(AsyncIterator[EncodedEvent]):
         self._spoke = since
         self._expiry: Cancellable | None = None
         self.end_reason: EndReason | None = None
-        self.delivered = 0
-        """Events handed over, replayed ones included."""
-        self.replayed = 0
-        self.gaps = 0
-        """How often it was said that something was missed."""
-        self.dropped_oldest = 0
-        self.dropped_newest = 0
-        self.coalesced = 0
 
     @property
     def state(self) -> SubscriptionState:
@@ -139,36 +116,34 @@ class Subscription(AsyncIterator[EncodedEvent]):
 
     @property
     def queued_events(self) -> int:
-        return 0 if self._queue is None else len(self._queue)
+        return len(self._backlog)
 
     @property
     def queued_bytes(self) -> int:
-        return 0 if self._queue is None else self._queue.size
+        return self._backlog.size
 
     # -- the hub's side
 
     def begin(self, cursor: int, *, replay: bool, gap: dict[str, Any] | None, expiry: Cancellable | None) -> None:
         """Start behind the event *cursor*; *gap* is what was missed before, if anything."""
-        self._cursor = cursor
+        self._backlog.cursor = cursor
         self._expiry = expiry
         if replay:
             self._state = _REPLAYING
-            self._reader = RingReader(cursor, {topic.name: topic.ring for topic in self._topics})
+            self._backlog.replay({topic.name: topic.ring for topic in self._topics})
         if gap is not None:
-            self._notice = self._gap(gap)
+            self._backlog.say_gap(**gap)
 
     def join(self, topic: Topic) -> None:
         """*topic* matches from now on."""
         self._topics.append(topic)
         topic.add(self, by_name=topic.name in self.names)
-        if self._reader is not None:
-            self._reader.join(topic.name, topic.ring)
+        self._backlog.join(topic.name, topic.ring)
 
     def part(self, topic: Topic) -> None:
         """The hub forgets *topic*."""
         self._topics.remove(topic)
-        if self._reader is not None:
-            self._reader.part(topic.name)
+        self._backlog.part(topic.name)
 
     @property
     def topics(self) -> list[Topic]:
@@ -176,13 +151,13 @@ class Subscription(AsyncIterator[EncodedEvent]):
 
     def offer(self, event: HubEvent, chunk: bytes) -> None:
         """Take *event*, just published; *chunk* is the same framed as a chunk.  bench: one call per subscriber."""
-        if event.sequence <= self._cursor:
+        if event.sequence <= self._backlog.cursor:
             return
         if self._where is not None and not self._admits(event):
             return
         state = self._state
         if state is _DIRECT:
-            self.delivered += 1
+            self._direct += 1
             self._spoke = event.time
             try:
                 going = self._sink(chunk if self._chunked else event.wire)  # type: ignore[misc]
@@ -217,15 +192,13 @@ class Subscription(AsyncIterator[EncodedEvent]):
         if self._expiry is not None:
             self._expiry.cancel()
             self._expiry = None
-        self._fold()
-        self._reader = None
-        self._notice = None
+        self._backlog.clear()
         self._hub.leave(self, reason)
         self._topics = []
         if reason is not EndReason.CLOSED:
             farewell = encode_event(ServerSentEvent(event="rat.close", data={"reason": reason.value}))
             if self._sink is None:
-                self._notice = EncodedEvent(farewell)
+                self._backlog.say(EncodedEvent(farewell))
             elif direct and reason is not EndReason.FAILED:
                 self._send(farewell, frame_chunk(farewell))
         on_end, self._on_end, self._sink = self._on_end, None, None
@@ -317,7 +290,7 @@ class Subscription(AsyncIterator[EncodedEvent]):
             if not data:
                 # A filter may have raised while the rings were read, and ended it.
                 if self.state is _QUEUED:
-                    self._fold()
+                    self._backlog.release()
                     self._move("an empty queue and a sink")
                 self._ready = True
                 return
@@ -335,44 +308,11 @@ class Subscription(AsyncIterator[EncodedEvent]):
 
     def _pull(self) -> EncodedEvent | None:
         """The next event, or None when there is none now."""
-        reader = self._reader
-        if reader is not None and not reader.batch and self._notice is None:
-            self._refill(reader)
-        if self._notice is not None:
-            notice, self._notice = self._notice, None
-            return notice
-        queue = self._queue
-        if reader is not None and reader.batch:
-            first = None if queue is None else queue.first()
-            if first is None or reader.batch[0].sequence < first:
-                self.delivered += 1
-                self.replayed += 1
-                return reader.batch.popleft()
-        if queue is None:
-            return None
-        if dropped := queue.take_gap():
-            return self._gap({"reason": "overflow", "dropped": dropped})
-        if not len(queue):
-            return None
-        self.delivered += 1
-        return queue.pop()
-
-    def _refill(self, reader: RingReader) -> None:
-        """Fetch what follows from the rings, or find that there is nothing more: from here on it is live."""
-        while self._state is _REPLAYING and not reader.batch:
-            missed = reader.fetch(self._hub.now())
-            self._cursor = reader.cursor
-            if missed:
-                self._notice = self._gap({"reason": "expired", "topics": missed})
-                return
-            if not reader.batch:
-                # One that comes from a hub which is ahead of ours stays, until ours has seen as much.
-                if self._hub.sequence >= self._cursor:
-                    self._reader = None
-                    self._move("the end of the rings")
-                return
-            if self._where is not None:
-                reader.batch = deque(event for event in reader.batch if self._admits(event))
+        hub, backlog = self._hub, self._backlog
+        event = backlog.pull(hub.now(), hub.sequence, None if self._where is None else self._admits)
+        if self._state is _REPLAYING and not backlog.is_replaying:
+            self._move("the end of the rings")
+        return event
 
     def _gather(self) -> bytes:
         pieces = []
@@ -383,19 +323,14 @@ class Subscription(AsyncIterator[EncodedEvent]):
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _enqueue(self, event: HubEvent) -> None:
-        queue = self._queue
-        if queue is None:
-            queue = self._queue = SubscriberQueue(self._max_events, self._max_bytes)
-        if not queue.push(event, self._policy or self._hub.policy(event.topic)):
+        if not self._backlog.push(event, self._policy or self._hub.policy(event.topic)):
             self.end(EndReason.OVERFLOW)
         else:
             self._wake()
 
-    def _gap(self, what: dict[str, Any]) -> EncodedEvent:
-        self.gaps += 1
-        return EncodedEvent(encode_event(ServerSentEvent(event="rat.gap", data=what)))
-
     def _admits(self, event: HubEvent) -> bool:
+        if self._state is _ENDED:
+            return False
         try:
             return bool(self._where(event))  # type: ignore[misc]
         except Exception:
@@ -416,23 +351,10 @@ class Subscription(AsyncIterator[EncodedEvent]):
                 self._fail("the sink")
             return False
 
-    def _fold(self) -> None:
-        """Let the queue go and keep its counts."""
-        queue = self._queue
-        if queue is not None:
-            self._queue = None
-            self.dropped_oldest += queue.dropped_oldest
-            self.dropped_newest += queue.dropped_newest
-            self.coalesced += queue.coalesced
-
     def counts(self) -> Counts:
         """What became of its events so far."""
-        queue = self._queue
-        counts = Counts(
-            self.delivered, self.replayed, self.gaps, self.dropped_oldest, self.dropped_newest, self.coalesced
-        )
-        if queue is not None:
-            counts.add(Counts(0, 0, 0, queue.dropped_oldest, queue.dropped_newest, queue.coalesced))
+        counts = self._backlog.counts()
+        counts.delivered += self._direct
         return counts
 
     def _stir(self) -> None:

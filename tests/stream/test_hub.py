@@ -111,7 +111,7 @@ async def test_several_topics_are_replayed_in_order() -> None:
         await hub.publish(f"t/{number % 3}", str(number))
     reader = Reader(hub.subscribe("t/*", "t/1", "other", after="earliest"))
     assert reader.data() == [str(number) for number in range(200)]
-    assert reader.subscription.replayed == 200
+    assert reader.subscription.counts().replayed == 200
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ async def test_a_ring_that_moves_on_under_a_slow_reader_is_said() -> None:
     assert reader.data(1) == ["0"]
     await publish(hub, "t", *map(str, range(100, 200)))
     assert reader.data() == [*map(str, range(1, 64)), "gap expired t", *map(str, range(100, 200))]
-    assert reader.subscription.gaps == 1
+    assert reader.subscription.counts().gaps == 1
 
 
 async def test_a_reader_in_replay_holds_no_queue() -> None:

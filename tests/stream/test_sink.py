@@ -49,8 +49,8 @@ async def test_what_was_held_comes_first_in_few_writes() -> None:
     await publish(hub, "t", "101")
     assert wire.data() == list(map(str, range(102)))
     assert len(wire.calls) == 2
-    assert subscription.delivered == 102
-    assert subscription.replayed == 101
+    assert subscription.counts().delivered == 102
+    assert subscription.counts().replayed == 101
 
 
 async def test_large_backlogs_are_written_in_parts_while_there_is_room() -> None:
