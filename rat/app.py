@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rat.config import ServerConfig
 from rat.dispatch import build_respond
-from rat.errors import HTTPError
+from rat.errors import ContentTooLarge, HTTPError
 from rat.pathtree import PathTree
 from rat.problems import problem
 from rat.responses import Response
@@ -301,8 +301,24 @@ class Rat(Router):
                 return Response(None, 204, headers)
             raise HTTPError(status, details[status], headers=headers)
 
-        route = Route("", (), refuse, f"answer {status}", UNSET, UNSET, scopes=(self._scope,))
-        endpoint = self._refusals[status, allow] = self._build(route, [])
+        endpoint = self._refusals[status, allow] = self._refusing(refuse, f"answer {status}")
+        return endpoint
+
+    def too_large(self, limit: int) -> Endpoint:
+        """The endpoint that answers in the place of one whose content may be *limit* bytes."""
+        known = self._refusals.get((413, str(limit)))
+        if known is not None:
+            return known
+
+        def refuse(request: Any) -> Response:
+            raise ContentTooLarge(limit, request.content_length)
+
+        endpoint = self._refusals[413, str(limit)] = self._refusing(refuse, "answer 413")
+        return endpoint
+
+    def _refusing(self, refuse: Callable[[Any], Response], name: str) -> Endpoint:
+        endpoint = self._build(Route("", (), refuse, name, UNSET, UNSET, scopes=(self._scope,)), [])
+        endpoint.reads_content = False
         return endpoint
 
 

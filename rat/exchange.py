@@ -188,29 +188,24 @@ class Exchange:
         content = head.content
         limit = endpoint.max_body
         if content is None:
-            if limit is not None and head.content_length is not None and head.content_length > limit:
-                self._answer(app.error_response(413, ContentTooLarge(limit, head.content_length).detail, head=head))
-                return
-            limits = service.config.limits
-            body = BodyReader(
-                limit=limit,
-                high_water=limits.body_high_water,
-                low_water=limits.body_high_water // 4,
-                on_wanted=self.pump,
-            )
-            self.body = body
-            self.body_waited = 0.0
-            if not self.engine.needs_continue:
-                self.pump()
+            length = head.content_length
+            if limit is not None and length is not None and length > limit:
+                endpoint = app.too_large(limit)
+                body = self._new_body(limit)
+                body.fail(ContentTooLarge(limit, length))
+            else:
+                self.body = body = self._new_body(limit)
+                self.body_waited = 0.0
+                if not self.engine.needs_continue:
+                    self.pump()
         else:
             body = None
             if limit is not None and len(content) > limit:
-                self._answer(app.error_response(413, ContentTooLarge(limit, len(content)).detail, head=head))
-                return
+                endpoint = app.too_large(limit)
         request = Request(app, head, self._owner, self, body, params)
         timeout = endpoint.timeout
         self.deadline = None if timeout is None else service.clock.now + timeout
-        if endpoint.is_async or body is not None:
+        if endpoint.is_async or (body is not None and endpoint.reads_content):
             self.flow.holding = not EAGER
             task = spawn(service, self._run(endpoint, request))
             if not task.done():
@@ -218,8 +213,8 @@ class Exchange:
         else:
             try:
                 response: Response = service.context.copy().run(endpoint.respond, request)  # type: ignore[assignment]
-                content = response.body
-                if type(content) is bytes and len(content) < COMPRESS_FROM and type(response) is not Deferred:
+                whole = response.body
+                if type(whole) is bytes and len(whole) < COMPRESS_FROM and type(response) is not Deferred:
                     self._answer(response)
                     return
             except Exception as error:
@@ -229,6 +224,10 @@ class Exchange:
                 task = spawn(service, self._send_later(response, request))
                 if not task.done():
                     self.task = task
+
+    def _new_body(self, limit: int | None) -> BodyReader:
+        high_water = self.service.config.limits.body_high_water
+        return BodyReader(limit=limit, high_water=high_water, low_water=high_water // 4, on_wanted=self.pump)
 
     def pump(self) -> None:
         """Move content from the engine to its reader, until the reader is full or the engine wants bytes."""
@@ -278,12 +277,15 @@ class Exchange:
             else:
                 try:
                     await request.read()
-                except (ContentTooLarge, RemoteProtocolError) as error:
-                    response = self._refusal(error)
+                except ContentTooLarge as error:
+                    answer = self.service.app.too_large(error.limit).respond(request)
+                    response = answer if isinstance(answer, Response) else await answer
+                except RemoteProtocolError as error:
+                    response = self.service.app.error_response(error.status or 400, str(error), head=request.head)
                 else:
-                    response = cast(Any, endpoint.respond)(request)
-            content = response.body
-            if type(content) is bytes and len(content) < COMPRESS_FROM and type(response) is not Deferred:
+                    response = endpoint.respond(request)
+            whole = response.body
+            if type(whole) is bytes and len(whole) < COMPRESS_FROM and type(response) is not Deferred:
                 self._answer(response)
                 self._owner.exchange_done()
             else:
@@ -323,10 +325,6 @@ class Exchange:
         if cause is not Cause.DEPARTED:
             self._owner.abort()
         return True
-
-    def _refusal(self, error: ContentTooLarge | RemoteProtocolError) -> Response:
-        detail = error.detail if isinstance(error, ContentTooLarge) else str(error)
-        return self.service.app.error_response(error.status or 400, detail, head=self.head)
 
     def _failed(self, error: Exception) -> None:
         """The answer cannot be completed.  What the client has must not look whole, so the connection is cut."""
@@ -541,6 +539,7 @@ class Exchange:
         if self.task is None:
             self._break_off()
         else:
+            self.service.watch(self.task)
             self.cause = None
             self.cancel(Cause.DEPARTED)
 

@@ -366,6 +366,9 @@ class RatServer:
                 for connection in tuple(service.connections):
                     connection.abort()
                 await self._all_gone.wait()
+            if service.departing:
+                # What they clean up belongs before the application's own end.
+                await asyncio.wait(service.departing, timeout=max(grace, 1.0))
             if self._sweep_handle is not None:
                 self._sweep_handle.cancel()
             self._close_listeners()

@@ -75,6 +75,7 @@ class Service:
         "connections",
         "context",
         "counters",
+        "departing",
         "draining",
         "loop",
         "most_connections",
@@ -96,6 +97,8 @@ class Service:
         self.counters = Counters()
         self.connections: set[Connection] = set()
         self.draining = False
+        self.departing: set[asyncio.Task[None]] = set()
+        """Handlers that have been cancelled because their client has gone, and are not through yet."""
         self.most_connections = config.connections
         self.on_full: Callable[[], None] = _nothing
         """Called when the last connection that is allowed has been made."""
@@ -115,6 +118,12 @@ class Service:
         self.connections.discard(connection)
         if count >= self.most_connections or (self.draining and count <= 1):
             self.on_room()
+
+    def watch(self, task: asyncio.Task[None]) -> None:
+        """Know *task*, which outlives its connection, until it has ended."""
+        if not task.done():
+            self.departing.add(task)
+            task.add_done_callback(self.departing.discard)
 
     def statistics(self) -> dict[str, Any]:
         """The counts, and how many connections are open now."""

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -172,6 +173,34 @@ async def test_the_limit_of_content_is_met_at_its_edge(framing: str, size: int, 
                 await asyncio.sleep(0)
                 await client.send(wire[cut:])
                 assert (await client.answer()).status == status
+
+
+@pytest.mark.parametrize("framing", ["declared", "chunked"])
+@pytest.mark.parametrize("target", [b"/echo", b"/plain-echo"])
+async def test_the_application_answers_for_content_past_the_limit(framing: str, target: bytes) -> None:
+    app = make_app()
+
+    @app.middleware
+    async def mark(request: Request, call_next: Any) -> Response:
+        response: Response = await call_next(request)
+        response.headers["x-seen"] = "yes"
+        return response
+
+    @app.errorhandler(413)
+    def too_large(request: Request, error: Exception) -> str:
+        return "less, please"
+
+    head = b"Content-Length: 11\r\n\r\n" if framing == "declared" else b"Transfer-Encoding: chunked\r\n\r\nb\r\n"
+    async with serving(app, config=ServerConfig(limits=Limits(body=10))) as server, connect(server) as client:
+        await client.send(b"POST " + target + b" HTTP/1.1\r\n" + HOST + head + b"x" * 11)
+        answer = await client.answer()
+        assert (answer.status, answer.content, answer.field("x-seen")) == (413, b"less, please", "yes")
+
+
+async def test_content_sent_to_nobody_is_not_waited_for() -> None:
+    async with serving(make_app()) as server, connect(server) as client:
+        await client.send(b"POST /nowhere HTTP/1.1\r\n" + HOST + b"Content-Length: 1000\r\n\r\n")
+        assert (await client.answer()).status == 404
 
 
 async def test_head_has_the_fields_and_no_content() -> None:
