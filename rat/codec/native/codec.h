@@ -98,6 +98,9 @@ typedef struct {
 typedef struct {
     int key_count;
     int shape_count;
+    int owned;     /* keys[0 .. owned) are references of our own; the others the value's, which holds them while no Python runs */
+    bool owns_all; /* every new key is */
+    bool outlives; /* the tables go on after the message */
     uint32_t arena_used, arena_size;
     PyObject **arena;
     uint8_t last;             /* the shape written last */
@@ -125,14 +128,14 @@ typedef struct {
     ReadShape shapes[MAX_SHAPES];
 } ReadTables;
 
-enum { KEY_CACHE = 2048, TEMPLATE_CACHE = 256, SEEN_CACHE = 1024, SMALL_INTS = 256 };
+enum { KEY_CACHE = 4096, TEMPLATE_CACHE = 512, SEEN_CACHE = 1024, SMALL_INTS = 256 };
 
 typedef struct {
     PyObject *codec_error;
     /* rat/codec/native/support.py and its neighbours: what is rare enough for Python */
     PyObject *write_scalar, *read_scalar, *write_big_int, *read_big_int, *array_parts, *is_array, *replacement,
         *not_replaced, *key_path, *check_profile, *check_max_depth, *copy_into, *byte_view;
-    PyObject *str_full, *str_bincode, *empty_str;
+    PyObject *str_full, *str_bincode, *empty_str, *model_str;
     PyObject *scalar_types[6]; /* date, time, datetime, timedelta, UUID, Decimal */
     PyTypeObject *encoder_type, *decoder_type;
     /* Tables at rest, so that a call need not clear 30 KiB; NULL while a call has them. */
@@ -155,7 +158,8 @@ typedef struct {
     bool reset_first;
 } WriteOptions;
 
-WriteTables *write_tables_new(void);
+/* With outlives, for the life of a connection. */
+WriteTables *write_tables_new(bool outlives);
 void write_tables_clear(WriteTables *t);
 void write_tables_cut(WriteTables *t, int keys, int shapes);
 void write_tables_free(WriteTables *t);

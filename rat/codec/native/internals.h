@@ -40,6 +40,7 @@ typedef struct {
 
 static inline PyObject **dict_entries(PyObject *dict, Py_ssize_t *stride) {
     PyDictObject *d = (PyDictObject *)dict;
+    *stride = 0;
     if (UNLIKELY(d->ma_values != NULL)) return NULL;
     DictKeys *keys = (DictKeys *)d->ma_keys;
     PyObject **entries = (PyObject **)(keys->indices + ((size_t)1 << keys->log2_index_bytes));
@@ -51,10 +52,12 @@ static inline PyObject **dict_entries(PyObject *dict, Py_ssize_t *stride) {
     return entries + 1;
 }
 
-static inline void walk_begin(DictWalk *walk, PyObject *dict) {
+/* True if every key is known to be a str, and exactly that. */
+static inline bool walk_begin(DictWalk *walk, PyObject *dict) {
     walk->dict = dict;
     walk->pos = 0;
     walk->entry = dict_entries(dict, &walk->stride);
+    return walk->stride == 2;
 }
 
 /* The next entry, borrowed.  Asked for at most as many times as the dict has entries. */
@@ -72,9 +75,10 @@ static inline void walk_next(DictWalk *walk, PyObject **key, PyObject **value) {
 
 #else
 
-static inline void walk_begin(DictWalk *walk, PyObject *dict) {
+static inline bool walk_begin(DictWalk *walk, PyObject *dict) {
     walk->dict = dict;
     walk->pos = 0;
+    return false;
 }
 
 static inline void walk_next(DictWalk *walk, PyObject **key, PyObject **value) {
@@ -151,6 +155,23 @@ static inline Py_hash_t str_hash(PyObject *s) {
     if (LIKELY(hash != -1)) return hash;
 #endif
     return PyObject_Hash(s); /* cannot fail for an exact str */
+}
+
+/* A new ASCII str of n > 1 characters, to be filled. */
+static inline PyObject *str_new(PyObject *model, size_t n) {
+#if RAT_INTERNALS && !defined(Py_REF_DEBUG)
+    PyASCIIObject *s = PyObject_Malloc(sizeof(PyASCIIObject) + n + 1);
+    if (UNLIKELY(s == NULL)) return PyErr_NoMemory();
+    memcpy(s, model, sizeof(PyASCIIObject));
+    s->ob_base.ob_refcnt = 1;
+    s->length = (Py_ssize_t)n;
+    s->hash = -1;
+    ((uint8_t *)(s + 1))[n] = 0;
+    return (PyObject *)s;
+#else
+    (void)model;
+    return PyUnicode_New((Py_ssize_t)n, 127);
+#endif
 }
 
 static inline bool str_is_ascii(PyObject *s) {

@@ -4,7 +4,7 @@
 static WriteTables *borrow_write(State *st) {
     WriteTables *t = st->spare_write;
     st->spare_write = NULL;
-    return t != NULL ? t : write_tables_new();
+    return t != NULL ? t : write_tables_new(false);
 }
 
 static void give_back_write(State *st, WriteTables *t) {
@@ -136,7 +136,9 @@ static int execute(PyObject *module) {
     st->str_full = PyUnicode_InternFromString("full");
     st->str_bincode = PyUnicode_InternFromString("bincode");
     st->empty_str = PyUnicode_New(0, 0);
-    if (st->str_full == NULL || st->str_bincode == NULL || st->empty_str == NULL) return -1;
+    st->model_str = PyUnicode_New(2, 127);
+    if (st->model_str != NULL) memcpy(PyUnicode_1BYTE_DATA(st->model_str), "  ", 2);
+    if (st->model_str == NULL || st->str_full == NULL || st->str_bincode == NULL || st->empty_str == NULL) return -1;
     for (int i = 0; i < SMALL_INTS; i++)
         if ((st->small_ints[i] = PyLong_FromLong(i)) == NULL) return -1;
     if (add_type(module, &encoder_spec, &st->encoder_type) < 0) return -1;
@@ -159,6 +161,7 @@ static int clear(PyObject *module) {
     Py_CLEAR(st->str_full);
     Py_CLEAR(st->str_bincode);
     Py_CLEAR(st->empty_str);
+    Py_CLEAR(st->model_str);
     for (int i = 0; i < SMALL_INTS; i++) Py_CLEAR(st->small_ints[i]);
     for (int i = 0; i < KEY_CACHE; i++) Py_CLEAR(st->key_cache[i]);
     for (int i = 0; i < TEMPLATE_CACHE; i++) Py_CLEAR(st->templates[i]);

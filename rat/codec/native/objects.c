@@ -87,7 +87,7 @@ static PyObject *encode_next(Encoder *self, PyObject *obj, Py_ssize_t threshold,
         refuse_busy("encoder");
         return NULL;
     }
-    if (self->tables == NULL && (self->tables = write_tables_new()) == NULL) return NULL;
+    if (self->tables == NULL && (self->tables = write_tables_new(true)) == NULL) return NULL;
     WriteTables *t = self->tables;
     int keys = t->key_count, shapes = t->shape_count;
     WriteOptions options = {self->default_, self->max_depth, false, threshold, self->is_reset};
@@ -248,7 +248,7 @@ PyObject *encode_batch(PyObject *module, PyObject *const *args, Py_ssize_t count
         return NULL;
     PyObject *iterator = PyObject_GetIter(args[0]), *obj, *messages = NULL;
     if (iterator == NULL) return NULL;
-    WriteTables *t = write_tables_new();
+    WriteTables *t = write_tables_new(true);
     if (t != NULL && (messages = PyList_New(0)) != NULL) {
         for (Py_ssize_t i = 0; (obj = PyIter_Next(iterator)) != NULL; i++) {
             PyObject *message = write_message(st, t, &options, obj, i);

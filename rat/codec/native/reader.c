@@ -137,7 +137,7 @@ static inline bool is_ascii(const uint8_t *c, size_t n) {
 
 static inline PyObject *new_ascii(Reader *r, const uint8_t *c, size_t n) {
     if (UNLIKELY(n == 0)) return Py_NewRef(r->st->empty_str);
-    PyObject *s = PyUnicode_New((Py_ssize_t)n, 127);
+    PyObject *s = str_new(r->st->model_str, n);
     if (UNLIKELY(s == NULL)) return NULL;
     copy_bytes((uint8_t *)((PyASCIIObject *)s + 1), c, n);
     return s;
@@ -222,8 +222,11 @@ static inline PyObject *read_short(Reader *r, const uint8_t *start, size_t n) {
 }
 
 /* A key: the same str for the same short bytes, as long as the place in the cache is not taken by another. */
-static PyObject *new_key(Reader *r, Place place, const uint8_t *c, size_t n) {
-    if (n == 0 || n > MAX_SHORT_KEY || !is_ascii(c, n)) return new_text(r, place, c, n);
+static PyObject *new_key(Reader *r, Place place, const uint8_t *c, size_t n, bool *is_kept) {
+    if (n == 0 || n > MAX_SHORT_KEY || !is_ascii(c, n)) {
+        *is_kept = false;
+        return new_text(r, place, c, n);
+    }
     uint64_t hash = n, word = 0;
     size_t i = 0;
     for (; i + 8 <= n; i += 8) {
@@ -250,6 +253,7 @@ static PyObject *new_key(Reader *r, Place place, const uint8_t *c, size_t n) {
     key = n == 1 ? PyUnicode_FromOrdinal(*c) : new_ascii(r, c, n);
     if (key == NULL) return NULL;
     if (st->key_seen[slot] != tag) {
+        *is_kept = false;
         st->key_seen[slot] = tag;
         return key;
     }
@@ -264,7 +268,8 @@ static PyObject *read_plain_key(Reader *r) {
     Place place = {r->p, "key: "};
     uint64_t size;
     if (!read_varint(r, place, &size) || !take(r, place, size)) return NULL;
-    PyObject *key = new_key(r, place, r->p, (size_t)size);
+    bool is_kept;
+    PyObject *key = new_key(r, place, r->p, (size_t)size, &is_kept);
     r->p += size;
     return key;
 }
@@ -720,7 +725,7 @@ static PyObject *cached_template(State *st, PyObject **keys, Py_ssize_t count, i
     return template;
 }
 
-static bool read_key_slot(Reader *r, PyObject **key, bool *in_table) {
+static bool read_key_slot(Reader *r, PyObject **key, bool *in_table, bool *are_kept) {
     ReadTables *t = r->t;
     Place place = {r->p, "key: "};
     if (!take(r, place, 1)) return false;
@@ -741,14 +746,14 @@ static bool read_key_slot(Reader *r, PyObject **key, bool *in_table) {
     if (UNLIKELY(first == 0xFF)) {
         uint64_t size;
         if (!read_varint(r, place, &size) || !take(r, place, size)) return false;
-        *key = new_key(r, place, r->p, (size_t)size);
+        *key = new_key(r, place, r->p, (size_t)size, are_kept);
         r->p += size;
         *in_table = false;
         return *key != NULL;
     }
     size_t size = first - 0xC0;
     if (!take(r, place, size)) return false;
-    *key = new_key(r, place, r->p, size);
+    *key = new_key(r, place, r->p, size, are_kept);
     if (UNLIKELY(*key == NULL)) return false;
     r->p += size;
     if (t->key_count < MAX_KEYS)
@@ -779,14 +784,15 @@ static int add_shape(ReadTables *t, PyObject **keys, Py_ssize_t count) {
 static NOINLINE PyObject *read_keys(Reader *r, const uint8_t *start, Py_ssize_t count, PyObject **keys) {
     ReadTables *t = r->t;
     PyObject *dict = NULL;
-    bool in_table = true;
+    bool in_table = true, are_kept = true;
     Py_ssize_t have = 0;
     while (have < count) {
-        if (UNLIKELY(!read_key_slot(r, &keys[have], &in_table))) goto fail;
+        if (UNLIKELY(!read_key_slot(r, &keys[have], &in_table, &are_kept))) goto fail;
         have++;
     }
     int made = 0;
-    PyObject *template = cached_template(r->st, keys, count, &made);
+    /* keys that are made anew each time have no template, or it would be made in vain */
+    PyObject *template = are_kept ? cached_template(r->st, keys, count, &made) : NULL;
     if (made < 0) goto fail;
     dict = template != NULL ? PyDict_Copy(template) : new_template(keys, count);
     if (dict == NULL) goto fail;

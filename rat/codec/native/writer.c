@@ -432,14 +432,28 @@ static NOINLINE int snapshot_frames(Writer *w) {
     return 0;
 }
 
-static int before_python(Writer *w) { return w->frames == NULL ? 0 : snapshot_frames(w); }
+static void own_keys(WriteTables *t) {
+    t->owns_all = true;
+    while (t->owned < t->key_count) Py_INCREF(t->keys[t->owned++]);
+}
+
+static int before_python(Writer *w) {
+    if (!w->t->owns_all) own_keys(w->t);
+    return w->frames == NULL ? 0 : snapshot_frames(w);
+}
 
 static int write_items(Writer *w, PyObject *list, Py_ssize_t count, int depth) {
     for (Py_ssize_t i = 0; i < count; i++) {
         if (UNLIKELY(i >= PyList_GET_SIZE(list))) break;
-        PyObject *item = Py_NewRef(PyList_GET_ITEM(list, i));
-        int done = write_value(w, item, depth);
-        Py_DECREF(item);
+        PyObject *item = PyList_GET_ITEM(list, i);
+        int done;
+        if (Py_TYPE(item) == &PyUnicode_Type && !w->bincode) {
+            done = write_str(w, item);
+        } else {
+            Py_INCREF(item);
+            done = write_value(w, item, depth);
+            Py_DECREF(item);
+        }
         if (UNLIKELY(done < 0)) return add_index(w, i);
     }
     if (UNLIKELY(PyList_GET_SIZE(list) != count))
@@ -706,20 +720,24 @@ static NOINLINE int refuse_key(Writer *w, PyObject *key) {
     return -1;
 }
 
-static int key_number(WriteTables *t, PyObject *key) {
-    size_t hash = (size_t)str_hash(key);
-    for (size_t slot = hash & (KEY_SLOTS - 1);; slot = (slot + 1) & (KEY_SLOTS - 1)) {
-        uint32_t entry = t->key_index[slot];
-        if (entry == 0) return -1;
-        if (((size_t)entry ^ hash) >> 16 & 0xFFFF) continue;
+static NOINLINE bool same_text(PyObject *one, PyObject *other) {
+    Py_ssize_t length = PyUnicode_GET_LENGTH(one);
+    return PyUnicode_GET_LENGTH(other) == length && PyUnicode_KIND(one) == PyUnicode_KIND(other) &&
+           memcmp(PyUnicode_DATA(one), PyUnicode_DATA(other), (size_t)length * PyUnicode_KIND(one)) == 0;
+}
+
+/* The number of key; or -1, and the slot of the index where it would stand. */
+static inline int key_number(WriteTables *t, PyObject *key, size_t hash, size_t *slot) {
+    for (size_t i = hash & (KEY_SLOTS - 1);; i = (i + 1) & (KEY_SLOTS - 1)) {
+        uint32_t entry = t->key_index[i];
+        if (entry == 0) {
+            *slot = i;
+            return -1;
+        }
+        if ((entry ^ (uint32_t)hash) & 0xFFFF0000u) continue;
         int number = (int)(entry & 0xFFFF) - 1;
         PyObject *known = t->keys[number];
-        if (known == key) return number;
-        if ((size_t)str_hash(known) == hash && PyUnicode_GET_LENGTH(known) == PyUnicode_GET_LENGTH(key) &&
-            PyUnicode_KIND(known) == PyUnicode_KIND(key) &&
-            memcmp(PyUnicode_DATA(known), PyUnicode_DATA(key),
-                   (size_t)PyUnicode_GET_LENGTH(key) * PyUnicode_KIND(key)) == 0)
-            return number;
+        if (known == key || ((size_t)str_hash(known) == hash && same_text(known, key))) return number;
     }
 }
 
@@ -774,18 +792,24 @@ static int add_shape(WriteTables *t, PyObject **keys, Py_ssize_t count) {
     return number;
 }
 
-/* A key that the table does not have; it is entered if it may. */
-static int write_new_key(Writer *w, PyObject *key, bool *in_table) {
+/* The slot of a key that the table does not have; it is entered if it may. */
+static inline int write_new_key(Writer *w, PyObject *key, size_t hash, size_t slot, bool *in_table) {
     WriteTables *t = w->t;
     size_t size = (size_t)PyUnicode_GET_LENGTH(key);
     bool is_ascii = str_is_ascii(key);
     if (!is_ascii && utf8_size(w, key, &size) < 0) return add_key(w, key);
     if (room(w, size + 11) < 0) return -1;
-    if (size <= MAX_SHORT_KEY) {
+    if (LIKELY(size <= MAX_SHORT_KEY)) {
         *w->p++ = (uint8_t)(0xC0 + size);
         if (t->key_count < MAX_KEYS) {
-            t->keys[t->key_count] = Py_NewRef(key);
-            index_key(t, t->key_count++);
+            int number = t->key_count++;
+            t->keys[number] = key;
+            t->key_index[slot] = (uint32_t)(hash & 0xFFFF0000u) | (uint32_t)(number + 1);
+            t->key_slot[number] = (uint16_t)slot;
+            if (t->owns_all) {
+                Py_INCREF(key);
+                t->owned++;
+            }
         } else {
             *in_table = false;
         }
@@ -794,8 +818,8 @@ static int write_new_key(Writer *w, PyObject *key, bool *in_table) {
         w->p = put_varint(w->p, size);
         *in_table = false;
     }
-    if (is_ascii) {
-        copy_bytes(w->p, PyUnicode_1BYTE_DATA(key), size);
+    if (LIKELY(is_ascii)) {
+        copy_bytes(w->p, (const uint8_t *)((PyASCIIObject *)key + 1), size);
         w->p += size;
     } else {
         w->p = put_utf8(w->p, key);
@@ -803,51 +827,53 @@ static int write_new_key(Writer *w, PyObject *key, bool *in_table) {
     return 0;
 }
 
-/* The number of the shape that the dict has; or -1 after its head was written; or -2. */
+/* The number of the shape that the dict has; or -1 after its head was written; or -2.  The head is written on the chance
+   that there is no such shape: a reference takes its place otherwise. */
 static NOINLINE int write_keys(Writer *w, PyObject *dict, Py_ssize_t count) {
     WriteTables *t = w->t;
     PyObject *keys[MAX_SHAPE_KEYS];
-    int16_t numbers[MAX_SHAPE_KEYS];
-    bool all_known = true;
+    bool all_known = true, in_table = true;
     DictWalk walk;
-    walk_begin(&walk, dict);
-    for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *key, *value;
-        walk_next(&walk, &key, &value);
-        if (UNLIKELY(!PyUnicode_CheckExact(key))) {
-            refuse_key(w, key);
-            return -2;
+    PyObject *value;
+    if (!walk_begin(&walk, dict)) {
+        for (Py_ssize_t i = 0; i < count; i++) {
+            walk_next(&walk, &keys[0], &value);
+            if (UNLIKELY(!PyUnicode_CheckExact(keys[0]))) {
+                refuse_key(w, keys[0]);
+                return -2;
+            }
         }
-        keys[i] = key;
-    }
-    for (Py_ssize_t i = 0; i < count; i++) {
-        int number = key_number(t, keys[i]);
-        numbers[i] = (int16_t)number;
-        if (number < 0)
-            all_known = false;
-        else
-            keys[i] = t->keys[number];
-    }
-    if (all_known) {
-        int number = shape_number(t, keys, count);
-        if (number >= 0) return number;
+        walk_begin(&walk, dict);
     }
     if (room(w, 2 + 2 * (size_t)count) < 0) return -2;
+    size_t start = (size_t)(w->p - w->begin);
     if (count <= TAG_SMALL_DICT_LAST - TAG_SMALL_DICT) {
         *w->p++ = (uint8_t)(TAG_SMALL_DICT + count);
     } else {
         *w->p++ = TAG_WIDE_DICT;
         *w->p++ = (uint8_t)count;
     }
-    bool in_table = true;
     for (Py_ssize_t i = 0; i < count; i++) {
-        int number = numbers[i];
+        PyObject *key;
+        walk_next(&walk, &key, &value);
+        size_t hash = (size_t)str_hash(key), slot;
+        int number = key_number(t, key, hash, &slot);
         if (number < 0) {
-            if (write_new_key(w, keys[i], &in_table) < 0) return -2;
+            all_known = false;
+            if (write_new_key(w, key, hash, slot, &in_table) < 0) return -2;
+            keys[i] = key;
         } else {
             if (room(w, 2) < 0) return -2;
             if (number >= 128) *w->p++ = (uint8_t)(0x80 | number >> 8);
             *w->p++ = (uint8_t)number;
+            keys[i] = t->keys[number];
+        }
+    }
+    if (all_known) {
+        int number = shape_number(t, keys, count);
+        if (number >= 0) {
+            w->p = w->begin + start;
+            return number;
         }
     }
     if (in_table && t->shape_count < MAX_SHAPES) {
@@ -945,10 +971,11 @@ static int write_entries(Writer *w, PyObject *dict, int depth) {
     Py_ssize_t count = PyDict_GET_SIZE(dict);
     DictWalk walk;
     PyObject *key, *value;
-    walk_begin(&walk, dict);
-    for (Py_ssize_t i = 0; i < count; i++) {
-        walk_next(&walk, &key, &value);
-        if (UNLIKELY(!PyUnicode_CheckExact(key))) return refuse_key(w, key);
+    if (!walk_begin(&walk, dict)) {
+        for (Py_ssize_t i = 0; i < count; i++) {
+            walk_next(&walk, &key, &value);
+            if (UNLIKELY(!PyUnicode_CheckExact(key))) return refuse_key(w, key);
+        }
     }
     if (put_head(w, TAG_DICT, (uint64_t)count) < 0) return -1;
     Frame frame = {w->frames, dict, NULL};
@@ -1100,20 +1127,32 @@ static int write_value(Writer *w, PyObject *v, int depth) {
 
 /* Tables */
 
-WriteTables *write_tables_new(void) {
+WriteTables *write_tables_new(bool outlives) {
     WriteTables *t = PyMem_Calloc(1, sizeof(WriteTables));
-    if (t == NULL) PyErr_NoMemory();
+    if (t == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    t->outlives = t->owns_all = outlives;
     return t;
 }
 
+static void release_keys(WriteTables *t, int from) {
+    while (t->owned > from) Py_DECREF(t->keys[--t->owned]);
+}
+
 void write_tables_clear(WriteTables *t) {
+    if (t->key_count > 256) {
+        memset(t->key_index, 0, sizeof t->key_index);
+    } else {
+        for (int i = 0; i < t->key_count; i++) t->key_index[t->key_slot[i]] = 0;
+    }
     for (int i = 0; i < t->shape_count; i++) t->shape_index[t->shapes[i].slot] = 0;
-    for (int i = 0; i < t->key_count; i++) t->key_index[t->key_slot[i]] = 0;
-    int keys = t->key_count;
     t->key_count = t->shape_count = 0;
     t->arena_used = 0;
     t->last = t->next[0] = 0;
-    for (int i = 0; i < keys; i++) Py_DECREF(t->keys[i]);
+    t->owns_all = t->outlives;
+    release_keys(t, 0);
 }
 
 /* Back to the first keys and shapes: after a refused message of an Encoder. */
@@ -1121,7 +1160,6 @@ void write_tables_cut(WriteTables *t, int keys, int shapes) {
     if (t->key_count == keys && t->shape_count == shapes) return;
     memset(t->key_index, 0, sizeof t->key_index);
     memset(t->shape_index, 0, sizeof t->shape_index);
-    int last = t->key_count;
     t->key_count = keys;
     t->shape_count = shapes;
     t->arena_used = shapes ? t->shapes[shapes - 1].at + t->shapes[shapes - 1].count : 0;
@@ -1129,7 +1167,7 @@ void write_tables_cut(WriteTables *t, int keys, int shapes) {
     memset(t->next, 0, sizeof t->next);
     for (int i = 0; i < keys; i++) index_key(t, i);
     for (int i = 0; i < shapes; i++) index_shape(t, i);
-    for (int i = keys; i < last; i++) Py_DECREF(t->keys[i]);
+    release_keys(t, keys);
 }
 
 void write_tables_free(WriteTables *t) {
