@@ -71,8 +71,8 @@ def ask(port: int, requests: list[bytes], judge: Judge, *, pipelined: bool = Fal
 
 def check(workload: Workload, port: int, files: Path, turn: int = 0) -> str | None:
     """Ask what the workload asks, otherwise in every turn; what is wrong with the answers, or None."""
-    if workload.load is Load.EVENTS:
-        return None  # the load generator reads every event itself
+    if workload.load in (Load.EVENTS, Load.FRAMES):
+        return None  # the load generator reads every event and every frame itself
     url = f"http://127.0.0.1:{port}"
     if workload.echo and workload.content:
         for number in range(turn * QUESTIONS + 1, turn * QUESTIONS + QUESTIONS + 1):

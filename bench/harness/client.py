@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -17,10 +18,13 @@ from typing import Any
 
 from bench.harness.check import Watch, ask, requests_of
 from bench.harness.environment import ROOT
+from bench.harness.results import FLOOR
 from bench.harness.server import Server
 from bench.harness.workload import Load, Workload
+from rat.cli.bench import RECORD
 
 GB = 1e9
+RECORD_SIZE = 200
 TRANSFERS = 10
 """Transfers of large content for each second that a turn is to take."""
 HANGING = 60.0
@@ -66,6 +70,8 @@ class Client:
             return self._idle(server, workload)
         if workload.load is Load.EVENTS:
             return self._events(server, workload, seconds)
+        if workload.load is Load.FRAMES:
+            return self._frames(server, workload, seconds)
         if workload.load is Load.HTTP and self.wrk:
             return self._wrk(server, workload, seconds)
         return self._own(server, workload, seconds)
@@ -220,6 +226,33 @@ class Client:
                 turn.fault = turn.fault or f"{figures['gaps']} gaps, {figures['silent']} subscribers without an event"
             elif figures["events"] < least:
                 turn.fault = turn.fault or f"{figures['events']} events delivered, at least {least:.0f} expected"
+        return turn
+
+    def _frames(self, server: Server, workload: Workload, seconds: float) -> Turn:
+        command = [sys.executable, "-m", "rat.cli.bench", "frames", f"127.0.0.1:{server.port}", "--json"]
+        command += ["-d", str(seconds), "-c", str(workload.connections), "-p", str(workload.pipeline)]
+        command += ["--server-pid", str(server.process.pid)]
+        if server.peer.name == FLOOR:
+            # It sends back what it was sent.
+            call = expected = b"\0" * RECORD_SIZE
+        elif server.peer.name == "msgpack-streams":
+            msgpack = importlib.import_module("msgpack")
+            call, expected = msgpack.packb(["echo", [RECORD]]), msgpack.packb(RECORD)
+        else:
+            call = expected = b""
+        if call:
+            (self.work / "call").write_bytes(call)
+            (self.work / "expected").write_bytes(expected)
+            command += ["--payload", str(self.work / "call"), "--expect-body", str(self.work / "expected")]
+        else:
+            (self.work / "expected").write_text(json.dumps(RECORD))
+            command += ["--call", workload.path, "--expect-json", str(self.work / "expected")]
+        _, output, errors, cpu = self._spawn(command)
+        turn, figures = _from_json(output, errors, cpu)
+        if figures and figures["answers"]:
+            turn.answers = figures["answers"]
+            turn.rate = figures["answers_per_second"]
+            turn.cost = turn.server_cpu / turn.answers * 1e6
         return turn
 
     def _idle(self, server: Server, workload: Workload) -> Turn:

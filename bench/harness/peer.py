@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 
 ALL = frozenset({"hello", "json", "echo", "upload", "chunked", "big", "small", "events", "idle"})
+FRAMES = frozenset({"frames", "frames-plain"})
 
 
 @dataclass(frozen=True, slots=True)

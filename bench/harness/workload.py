@@ -34,6 +34,7 @@ class Load(enum.Enum):
     """``rat bench`` always: it sums what it is sent."""
     EVENTS = "event streams"
     IDLE = "connections that wait"
+    FRAMES = "calls over frames"
 
 
 @dataclass(frozen=True, slots=True)

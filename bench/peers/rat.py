@@ -1,6 +1,6 @@
 """This server, as installed or as in the tree that PYTHONPATH names; and the same with everything through h11."""
 
-from bench.harness.peer import ALL, Peer, Start
+from bench.harness.peer import ALL, FRAMES, Peer, Start
 
 
 def command(start: Start) -> list[str]:
@@ -9,6 +9,6 @@ def command(start: Start) -> list[str]:
 
 
 PEERS = [
-    Peer("rat", command, core=True, needs=("uvloop",)),
+    Peer("rat", command, ALL | FRAMES, core=True, needs=("uvloop",)),
     Peer("rat-h11", lambda start: [*command(start), "--http", "h11"], asks=ALL & {"hello", "json", "echo"}),
 ]

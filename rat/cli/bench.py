@@ -4,6 +4,7 @@
     rat bench sse URL --clients 1000                 event streams
     rat bench upload URL --size 64M                  large requests
     rat bench download URL                           large answers
+    rat bench frames HOST:PORT --call NAME           calls over DataValue frames
 
 Knows the terminal; the load itself is made in ``rat.loadgen``, which knows nothing of the server.  Exit codes: 0 all
 answers right, 1 some wrong or missing, 2 usage.
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from rat.cli import bench_report as report
+from rat.loadgen.frames import FramesLoad, FramesPlan, FramesResult
 from rat.loadgen.http import HttpLoad, HttpResult, Plan
 from rat.loadgen.judge import Judge
 from rat.loadgen.requests import BROWSER_FIELDS, build_requests, parse_url
@@ -27,7 +29,8 @@ from rat.loadgen.sse import SseLoad, SsePlan, SseResult
 
 __all__ = ["add_parser", "main", "run"]
 
-MODES = ("http", "sse", "upload", "download")
+MODES = ("http", "sse", "upload", "download", "frames")
+RECORD = {"id": 4711, "name": "a record of about 200 bytes", "active": True, "score": 0.75, "text": "x" * 120}
 _SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
@@ -64,11 +67,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "words", nargs="+", metavar="[MODE] URL", help=f"MODE is one of {', '.join(MODES)}; http if left out"
     )
     parser.add_argument(
-        "-c", "--connections", type=_positive(int), default=None, help="connections (16; 1 for upload and download)"
+        "-c",
+        "--connections",
+        type=_positive(int),
+        default=None,
+        help="connections (16; 1 for upload, download and frames)",
     )
     parser.add_argument("-d", "--duration", type=_positive(float), default=10.0, help="seconds (10)")
     parser.add_argument(
-        "-p", "--pipeline", type=_positive(int), default=1, help="requests in flight on each connection (1)"
+        "-p", "--pipeline", type=_positive(int), default=None, help="in flight on each connection (1; 64 for frames)"
     )
     parser.add_argument("-n", "--count", type=_positive(int), default=None, help="stop after this many answers")
     parser.add_argument(
@@ -90,6 +97,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--expect-size", type=int, default=None, help="the only right size of content")
     parser.add_argument(
         "--expect-crc", type=lambda text: int(text, 16), default=None, help="the only right CRC-32, in hex"
+    )
+    parser.add_argument("--call", default="echo", metavar="NAME", help="frames: the procedure to call (echo)")
+    parser.add_argument("--args", default=None, metavar="JSON", help="frames: its arguments, a list (one record)")
+    parser.add_argument(
+        "--payload", type=Path, default=None, metavar="FILE", help="frames: the payload of the call, as is"
     )
     parser.add_argument("--server-pid", type=int, default=None, help="measure the CPU of this process and its children")
     parser.add_argument(
@@ -123,7 +135,9 @@ def run(args: argparse.Namespace) -> int:
         )
         return 2
     try:
-        target = parse_url(words[0])
+        target = parse_url(words[0].removeprefix("rat://") if mode == "frames" else words[0])
+        if mode == "frames":
+            return _run_frames(args, target)
         if mode == "sse":
             return _run_sse(
                 args, SsePlan(target, args.clients, args.duration, args.warmup, tuple(args.fields), args.server_pid)
@@ -159,7 +173,7 @@ def _run_http(args: argparse.Namespace, mode: str, target: Any) -> int:
         build_requests(target, method=method, fields=fields, contents=contents, vary=vary),
         connections=connections,
         duration=args.duration,
-        pipeline=args.pipeline,
+        pipeline=args.pipeline or 1,
         rate=args.rate,
         warmup=args.warmup,
         count=args.count,
@@ -189,6 +203,45 @@ def _run_sse(args: argparse.Namespace, plan: SsePlan) -> int:
     else:
         print(report.sse_text(plan, result))
     return 0 if result.events and not result.faults and not result.gaps and not result.silent else 1
+
+
+def _run_frames(args: argparse.Namespace, target: Any) -> int:
+    from rat.codec import encode
+    from rat.config import FrameLimits
+    from rat.frames.settings import offer, pack_hello
+
+    if args.payload is not None:
+        call, expected = args.payload.read_bytes(), None
+    else:
+        values = json.loads(args.args) if args.args is not None else [RECORD]
+        if not isinstance(values, list):
+            raise ValueError(f"--args {args.args!r}, expected a JSON list")
+        call, expected = encode([args.call, values]), None
+        if args.expect_json is not None:
+            expected = encode(json.loads(args.expect_json.read_bytes()))
+        elif args.call == "echo" and len(values) == 1:
+            expected = encode(values[0])
+    if args.expect_body is not None:
+        expected = args.expect_body.read_bytes()
+    plan = FramesPlan(
+        target.host,
+        target.port,
+        pack_hello(offer(FrameLimits(), frozenset())),
+        call,
+        expected,
+        connections=args.connections or 1,
+        in_flight=args.pipeline or 64,
+        duration=args.duration,
+        count=args.count,
+        server_pid=args.server_pid,
+    )
+    bar = report.Bar(args.json)
+    result: FramesResult = _drive(FramesLoad(plan, progress=bar.frames).run(), args.loop)
+    bar.clear()
+    if args.hdr is not None:
+        args.hdr.write_text(result.latency.distribution(), encoding="ascii")
+    print(json.dumps(report.frames_json(plan, result)) if args.json else report.frames_text(plan, result))
+    return 0 if result.answers and not result.faults and not result.unanswered else 1
 
 
 def _drive(work: Coroutine[Any, Any, Any], loop: str) -> Any:

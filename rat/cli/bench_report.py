@@ -8,10 +8,11 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from rat.loadgen.frames import FramesPlan, FramesResult
 from rat.loadgen.http import HttpResult, Plan
 from rat.loadgen.sse import SsePlan, SseResult
 
-__all__ = ["Bar", "http_json", "http_text", "sse_json", "sse_text"]
+__all__ = ["Bar", "frames_json", "frames_text", "http_json", "http_text", "sse_json", "sse_text"]
 
 FULL = 0.95
 """Above this share of its own core the generator may be what limits the figures."""
@@ -32,6 +33,10 @@ class Bar:
     def sse(self, share: float, result: SseResult) -> None:
         """Draw for event streams."""
         self._draw(share, f"{result.events:,} events, {result.gaps:,} gaps")
+
+    def frames(self, share: float, result: FramesResult) -> None:
+        """Draw for calls."""
+        self._draw(share, f"{result.answers:,} answers, {sum(result.faults.values()):,} wrong")
 
     def clear(self) -> None:
         """Take the bar away."""
@@ -94,6 +99,45 @@ def sse_json(plan: SsePlan, result: SseResult) -> dict[str, Any]:
         "server_cpu": result.server_cpu,
         "memory_per_client": result.memory_per_client,
     }
+
+
+def frames_json(plan: FramesPlan, result: FramesResult) -> dict[str, Any]:
+    """The result for programs.  Seconds and bytes."""
+    return {
+        "mode": "frames",
+        "url": f"rat://{plan.host}:{plan.port}",
+        "connections": plan.connections,
+        "in_flight": plan.in_flight,
+        "answers": result.answers,
+        "answers_per_second": result.rate,
+        "content_bytes": result.content_bytes,
+        "sent_bytes": result.answers * len(plan.call),
+        "seconds": result.seconds,
+        "latency": result.latency.summary(),
+        "unanswered": result.unanswered,
+        "faults": dict(result.faults),
+        "client_cpu": result.client_cpu,
+        "client_full": result.client_share > FULL,
+        "server_cpu": result.server_cpu,
+    }
+
+
+def frames_text(plan: FramesPlan, result: FramesResult) -> str:
+    """The result for people."""
+    lines = [
+        f"{result.answers:,} right answers in {result.seconds:.2f} s: {result.rate:,.0f} a second, "
+        f"{plan.connections} connections, {plan.in_flight} calls in flight on each",
+        _latency("latency", result.latency.summary()),
+    ]
+    if result.server_cpu is not None and result.answers:
+        each = result.server_cpu / result.answers * 1e6
+        lines.append(f"server    {result.server_cpu:.2f} s of CPU, {each:,.1f} us a call")
+    lines += [f"wrong     {times:,} x {fault}" for fault, times in result.faults.most_common()]
+    if result.unanswered:
+        lines.append(f"missing   {result.unanswered:,} calls were not answered")
+    if result.client_share > FULL:
+        lines.append(_FULL_TEXT.format(result.client_share))
+    return "\n".join(lines)
 
 
 def http_text(plan: Plan, result: HttpResult, mode: str) -> str:

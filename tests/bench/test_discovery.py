@@ -32,7 +32,7 @@ def test_the_floor_comes_first_and_then_this_server() -> None:
 def test_every_workload_has_a_floor_this_server_and_rivals(work: workload.Workload) -> None:
     names = [one.name for one in PEERS if takes_part(one, work, quick=False, named=False)]
     assert names[:2] == ["floor", "rat"]
-    assert len(names) >= 4
+    assert len(names) >= (2 if work.load is Load.FRAMES else 4)
 
 
 @pytest.mark.parametrize("work", [work for work in WORKLOADS if work.load is Load.HTTP], ids=lambda work: work.name)

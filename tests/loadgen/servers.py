@@ -112,3 +112,36 @@ def events(count: int, *, skip: int | None = None, status: bytes = b"200 OK") ->
         writer.write(b"7\r\n: lo\n\r\n\r\n"[:3] + b": lol\n\n\r\n")
 
     return habit
+
+
+@asynccontextmanager
+async def framing(answer: Callable[[int, int, bytes], bytes]) -> AsyncIterator[int]:
+    """A server of frames on a free port, which it gives: *answer* makes whole frames of (kind, stream, payload)."""
+
+    class Connection(asyncio.Protocol):
+        rest = b""
+
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            assert isinstance(transport, asyncio.Transport)
+            self.transport = transport
+
+        def data_received(self, data: bytes) -> None:
+            data = self.rest + data
+            while len(data) >= 12 and len(data) >= 4 + int.from_bytes(data[:4], "big"):
+                stop = 4 + int.from_bytes(data[:4], "big")
+                reply = answer(data[4], int.from_bytes(data[8:12], "big"), data[12:stop])
+                # In two pieces, cut inside the header: a client must not mind.
+                self.transport.write(reply[:7])
+                self.transport.write(reply[7:])
+                data = data[stop:]
+            self.rest = data
+
+    server = await asyncio.get_running_loop().create_server(Connection, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+def frame(kind: int, stream: int, payload: bytes) -> bytes:
+    """One frame on the wire."""
+    head = (8 + len(payload)).to_bytes(4, "big") + bytes([kind, 0, 0, 0]) + stream.to_bytes(4, "big")
+    return head + payload

@@ -52,6 +52,16 @@ async def file(request: Request, name: str) -> Any:
     return rat.FileResponse(files() / name)
 
 
+@app.call("echo")
+async def echo_call(request: Any, value: Any) -> Any:
+    return value
+
+
+@app.call("echo-plain")
+def echo_plain_call(request: Any, value: Any) -> Any:
+    return value
+
+
 @app.sse("/events")
 async def events(request: Request) -> Any:
     return rat.EventStream(app.hub.subscribe("ticks", after=request.last_event_id))
