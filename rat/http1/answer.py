@@ -153,6 +153,12 @@ def size_of(data: Buffer | FileRegion) -> int:
     return data.nbytes if isinstance(data, memoryview) else len(data)
 
 
+# A global is cheaper than an attribute of an Enum, which costs 0.15 us on CPython 3.11; these are asked for per piece.
+_NONE: Final = Framing.NONE
+_LENGTH: Final = Framing.LENGTH
+_CHUNKED: Final = Framing.CHUNKED
+
+
 class ContentWriter:
     """Frames the content of one answer as it was planned.
 
@@ -168,14 +174,14 @@ class ContentWriter:
     def write(self, data: Buffer | FileRegion) -> Wire:
         """What to write for *data*; nothing where none is allowed.  *data* itself is passed on when it is large."""
         size = size_of(data)
-        if not size or self._framing is Framing.NONE:
+        if not size or self._framing is _NONE:
             return []
-        if self._framing is Framing.CHUNKED:
+        if self._framing is _CHUNKED:
             head = b"%x\r\n" % size
             if size < JOIN_BELOW and not isinstance(data, FileRegion):
                 return [b"".join((head, data, b"\r\n"))]
             return [head, data, b"\r\n"]
-        if self._framing is Framing.LENGTH:
+        if self._framing is _LENGTH:
             self._owed -= size
             if self._owed < 0:
                 raise LocalProtocolError(f"content is {-self._owed} bytes longer than its Content-Length")
@@ -183,12 +189,12 @@ class ContentWriter:
 
     def end(self, trailers: FieldLines) -> Wire:
         """The end of the content.  Trailers go with chunks; where there are none they are dropped (RFC 9110, 6.5.1)."""
-        if self._framing is Framing.LENGTH:
+        if self._framing is _LENGTH:
             if self._owed:
                 raise LocalProtocolError(f"content is {self._owed} bytes shorter than its Content-Length")
             if trailers:
                 raise LocalProtocolError("trailer fields behind content with a Content-Length")
-        if self._framing is not Framing.CHUNKED:
+        if self._framing is not _CHUNKED:
             return []
         parts = [b"0\r\n"]
         for name, value in trailers:

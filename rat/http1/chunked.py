@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum
+from typing import Final
 
 from rat.config import Limits
 from rat.errors import RemoteProtocolError
@@ -31,6 +32,14 @@ class ChunkState(Enum):
     DONE = "the content is whole"
 
 
+# A global is cheaper than an attribute of an Enum, which costs 0.15 us on CPython 3.11; these are asked for per chunk.
+_SIZE: Final = ChunkState.SIZE
+_DATA: Final = ChunkState.DATA
+_DATA_END: Final = ChunkState.DATA_END
+_TRAILERS: Final = ChunkState.TRAILERS
+_DONE: Final = ChunkState.DONE
+
+
 class ChunkedDecoder:
     """Decodes the chunked content of one message, however its bytes are cut.
 
@@ -44,18 +53,18 @@ class ChunkedDecoder:
         self._carry = bytearray()
         self._remaining = 0
         self._overhead = 0
-        self.state = ChunkState.SIZE
+        self.state = _SIZE
         self.received = 0
         self.trailers: list[tuple[bytes, bytes]] = []
 
     @property
     def is_done(self) -> bool:
         """The content and its trailers are whole."""
-        return self.state is ChunkState.DONE
+        return self.state is _DONE
 
     def wanted(self) -> int:
         """Bytes that would complete what is being read; 0 when that is not known."""
-        if self.state is ChunkState.DATA:
+        if self.state is _DATA:
             return self._remaining + 2
         return 0
 
@@ -65,20 +74,20 @@ class ChunkedDecoder:
         Raises RemoteProtocolError (400, 431 for trailers); content before the error is in *pieces*.
         """
         end = len(data)
-        while at < end and self.state is not ChunkState.DONE:
-            if self.state is ChunkState.DATA:
+        while at < end and self.state is not _DONE:
+            if self.state is _DATA:
                 piece = data[at : at + self._remaining]
                 pieces.append(piece)
                 at += len(piece)
                 self.received += len(piece)
                 self._remaining -= len(piece)
                 if not self._remaining:
-                    self.state = ChunkState.DATA_END
+                    self.state = _DATA_END
                     self._remaining = 2
-            elif self.state is ChunkState.DATA_END:
+            elif self.state is _DATA_END:
                 if self._remaining == 2 and data.startswith(b"\r\n", at):
                     at += 2
-                    self.state = ChunkState.SIZE
+                    self.state = _SIZE
                     continue
                 byte = data[at]
                 if byte != (0x0D if self._remaining == 2 else 0x0A):
@@ -86,14 +95,14 @@ class ChunkedDecoder:
                 at += 1
                 self._remaining -= 1
                 if not self._remaining:
-                    self.state = ChunkState.SIZE
+                    self.state = _SIZE
             else:
                 at = self._line(data, at)
         return at
 
     def _line(self, data: bytes, at: int) -> int:
         """Take one line, or what there is of it."""
-        in_trailers = self.state is ChunkState.TRAILERS
+        in_trailers = self.state is _TRAILERS
         newline = data.find(b"\n", at)
         if newline < 0:
             self._carry += data[at:]
@@ -130,9 +139,9 @@ class ChunkedDecoder:
             raise RemoteProtocolError(f"{self._overhead} bytes of chunk extensions and padding, limit {allowed}")
         if size:
             self._remaining = size
-            self.state = ChunkState.DATA
+            self.state = _DATA
         else:
-            self.state = ChunkState.TRAILERS
+            self.state = _TRAILERS
 
     def _trailer_line(self, line: bytes) -> None:
         # The section gathers in the carry, and is judged when its empty line has come.
@@ -152,7 +161,7 @@ class ChunkedDecoder:
         for name, _ in self.trailers:
             if name in TRAILER_FORBIDDEN:
                 raise RemoteProtocolError(f"field {name.decode()} in the trailer section")
-        self.state = ChunkState.DONE
+        self.state = _DONE
 
     def _check_trailer_section(self, size: int) -> None:
         # Two bytes more are the CRLF of the empty line.
