@@ -9,9 +9,14 @@ import uuid
 import zoneinfo
 from typing import Any
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-__all__ = ["EDGE_INTS", "deep_list", "full_values", "plain_values", "same"]
+__all__ = ["EDGE_INTS", "deep_list", "full_values", "plain_values", "quick", "same", "thorough"]
+
+thorough = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""For the tests that everything else leans on."""
+quick = settings(thorough, max_examples=20)
 
 EDGE_INTS = sorted(
     {

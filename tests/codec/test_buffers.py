@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rat.codec import CodecError
-from tests.codec.material import full_values, same
+from tests.codec.material import full_values, quick, same
 
 LARGE = bytes(range(256)) * 256
 
 
+@quick
 @given(value=full_values, offset=st.integers(0, 5))
 def test_encode_into(codec: ModuleType, value: Any, offset: int) -> None:
     message = codec.encode(value)
@@ -68,6 +69,7 @@ def test_encoder_counts_what_did_not_fit_as_not_encoded(codec: ModuleType) -> No
     assert encoder.encode({"key": 1}) == b"\x30" + codec.encode({"key": 1})
 
 
+@quick
 @given(value=full_values, threshold=st.sampled_from([1, 2, 10, 32768]))
 def test_segments_join_to_the_message(codec: ModuleType, value: Any, threshold: int) -> None:
     segments = codec.encode_segments(value, threshold=threshold)

@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rat.codec import CodecError, reference
-from tests.codec.material import full_values, same
+from tests.codec.material import full_values, quick, same
 
 RECORD = {"id": 1, "name": "first", "tags": ["a", "b"]}
 
 
+@quick
 @given(values=st.lists(full_values, max_size=4))
 def test_messages_in_order(codec: ModuleType, values: list[Any]) -> None:
     encoder, decoder, other = codec.Encoder(), codec.Decoder(), reference.Encoder()
@@ -55,6 +56,7 @@ def test_reset_is_not_lost_with_a_refused_value(codec: ModuleType) -> None:
     assert encoder.encode(RECORD)[0] == 51
 
 
+@quick
 @given(before=full_values, refused=full_values, after=full_values)
 def test_refused_value_leaves_no_trace(codec: ModuleType, before: Any, refused: Any, after: Any) -> None:
     encoder, clean = codec.Encoder(), codec.Encoder()
@@ -116,6 +118,7 @@ def test_options_of_the_decoder(codec: ModuleType) -> None:
     assert refusal.value.path == "$[0]"
 
 
+@quick
 @given(values=st.lists(full_values, max_size=4))
 def test_batch(codec: ModuleType, values: list[Any]) -> None:
     messages = codec.encode_batch(values)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 
 from rat.codec import CodecError, DataValue, decode, encode, from_data_value, parse_data_value, to_data_value
-from tests.codec.material import full_values, plain_values, same
+from tests.codec.material import full_values, plain_values, quick, same
 from tests.codec.test_scan import WIRES
 
 
@@ -27,6 +27,7 @@ def check_offsets(node: DataValue) -> None:
     assert place <= node.offset + node.size
 
 
+@quick
 @given(value=full_values)
 def test_tree_and_back(value: Any) -> None:
     tree = to_data_value(value)
@@ -36,6 +37,7 @@ def test_tree_and_back(value: Any) -> None:
     json.dumps(tree.tree(), allow_nan=False)
 
 
+@quick
 @given(value=plain_values)
 def test_bincode(value: Any) -> None:
     assert same(from_data_value(to_data_value(value, profile="bincode")), value)

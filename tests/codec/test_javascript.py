@@ -15,7 +15,7 @@ from hypothesis import given
 
 from rat.codec import CodecError, decode, encode, parse_data_value
 from rat.codec.values import FORMS
-from tests.codec.material import full_values, plain_values
+from tests.codec.material import full_values, plain_values, quick
 from tests.codec.test_refusals import REFUSED_BYTES
 from tests.codec.test_scan import WIRES
 from tests.codec.test_vectors import VECTORS, examples
@@ -77,11 +77,13 @@ def check(page: Page, message: bytes, profile: Any = "full") -> None:
     assert page.read(message, profile) == {"tree": loads(json.dumps(tree))}
 
 
+@quick
 @given(value=full_values)
 def test_generated_values(page: Page, value: Any) -> None:
     check(page, encode(value))
 
 
+@quick
 @given(value=plain_values)
 def test_generated_values_of_bincode(page: Page, value: Any) -> None:
     check(page, encode(value, profile="bincode"), "bincode")

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rat.codec import CodecError, reference
-from tests.codec.material import deep_list, full_values, same
+from tests.codec.material import deep_list, full_values, quick, same
 
 
 class Odd:
@@ -358,6 +358,7 @@ def test_tags_that_bincode_does_not_know(codec: ModuleType, tag: int) -> None:
         assert refusal.value.offset == 0
 
 
+@quick
 @given(value=full_values, data=st.data())
 def test_broken_messages_are_refused_or_read_alike(codec: ModuleType, value: Any, data: st.DataObject) -> None:
     message = bytearray(codec.encode(value))
@@ -375,6 +376,7 @@ def test_broken_messages_are_refused_or_read_alike(codec: ModuleType, value: Any
     assert outcome(codec, message) == outcome(reference, message)
 
 
+@quick
 @given(message=st.binary(max_size=60))
 def test_noise_is_refused_or_read_alike(codec: ModuleType, message: bytes) -> None:
     assert outcome(codec, message) == outcome(reference, message)

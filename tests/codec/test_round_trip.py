@@ -18,9 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rat.codec import reference
-from tests.codec.material import EDGE_INTS, full_values, plain_values, same
+from tests.codec.material import EDGE_INTS, full_values, plain_values, same, thorough
 
 
+@thorough
 @given(value=full_values)
 def test_full_profile(codec: ModuleType, value: Any) -> None:
     message = codec.encode(value)
@@ -28,6 +29,7 @@ def test_full_profile(codec: ModuleType, value: Any) -> None:
     assert message == reference.encode(value)
 
 
+@thorough
 @given(value=plain_values)
 def test_bincode_profile(codec: ModuleType, value: Any) -> None:
     message = codec.encode(value, profile="bincode")
@@ -162,6 +164,7 @@ def test_default_is_asked_for_what_has_no_form(codec: ModuleType) -> None:
     assert same(codec.decode(codec.encode(value, default=default)), plain)
 
 
+@thorough
 @given(value=plain_values, profile=st.sampled_from(["full", "bincode"]))
 def test_either_profile_gives_equal_objects(codec: ModuleType, value: Any, profile: str) -> None:
     assert same(codec.decode(codec.encode(value, profile=profile)), value)

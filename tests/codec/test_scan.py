@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rat.codec import CodecError, reference
 from rat.codec.reader import Reader, ReadTables
 from rat.codec.scan import Scanner
-from tests.codec.material import full_values, plain_values
+from tests.codec.material import full_values, plain_values, quick
 from tests.codec.test_refusals import REFUSED_BYTES
 
 RECORDS = [{"id": index, "name": "n" * (index % 20), "inner": [{"k": None}] * 3} for index in range(100)]
@@ -28,6 +28,7 @@ WIRES = [
 ]
 
 
+@quick
 @given(value=full_values, other=full_values)
 def test_ends_of_values(value: Any, other: Any) -> None:
     message = reference.encode(value)
@@ -36,6 +37,7 @@ def test_ends_of_values(value: Any, other: Any) -> None:
     assert scanner.pos == len(message)
 
 
+@quick
 @given(value=plain_values)
 def test_ends_of_bincode_values(value: Any) -> None:
     message = reference.encode(value, profile="bincode")
@@ -60,6 +62,7 @@ def check_every_cut(message: bytes, ends: range) -> None:
     assert (whole.keys, whole.shapes) == (tables.keys, tables.shapes)
 
 
+@quick
 @given(value=full_values)
 def test_cut_anywhere(value: Any) -> None:
     message = reference.encode(value)
@@ -72,6 +75,7 @@ def test_every_form_cut_anywhere(message: bytes) -> None:
     check_every_cut(message, range(len(message) + 1))
 
 
+@quick
 @given(noise=st.binary(max_size=80))
 def test_noise_ends_where_the_decoder_ends(noise: bytes) -> None:
     reader = Reader(noise, ReadTables())

@@ -14,7 +14,7 @@ from rat.codec import CodecError, Piece, PieceKind, StreamDecoder, StreamEncoder
 from rat.codec.stream import MAX_OPEN, TRANSITIONS, Position
 from rat.errors import LocalProtocolError
 from rat.events import CLOSED, NEED_DATA
-from tests.codec.material import full_values, same
+from tests.codec.material import full_values, quick, same
 
 VALUE, LIST, DICT, BYTES = PieceKind.VALUE, PieceKind.LIST, PieceKind.DICT, PieceKind.BYTES
 KEY, CHUNK, END = PieceKind.KEY, PieceKind.CHUNK, PieceKind.END
@@ -150,6 +150,7 @@ def test_decode_reads_what_the_stream_encoder_writes() -> None:
     assert same(decode(data.removesuffix(second)), values[0])
 
 
+@quick
 @given(values=st.lists(full_values, max_size=4), size=st.integers(1, 30))
 def test_items_and_top_level_values(values: list[Any], size: int) -> None:
     encoder = StreamEncoder()

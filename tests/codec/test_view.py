@@ -10,7 +10,7 @@ from hypothesis import given
 
 from rat.codec import CodecError, View, decode, encode, reference, view
 from rat.codec.values import Variant
-from tests.codec.material import full_values, plain_values, same
+from tests.codec.material import full_values, plain_values, quick, same
 
 RECORDS = [
     {"id": index, "name": f"name {index}", **({f"extra {index}": [index]} if index % 33 == 5 else {})}
@@ -31,6 +31,7 @@ def unfolded(shown: Any) -> Any:
     return shown.value()
 
 
+@quick
 @given(value=full_values)
 def test_item_by_item(value: Any) -> None:
     message = reference.encode(value)
@@ -39,6 +40,7 @@ def test_item_by_item(value: Any) -> None:
     assert view(message).size == len(message)
 
 
+@quick
 @given(value=plain_values)
 def test_bincode_messages(value: Any) -> None:
     assert same(unfolded(view(reference.encode(value, profile="bincode"))), value)
