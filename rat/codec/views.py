@@ -10,7 +10,9 @@ from ast import literal_eval
 from collections.abc import Iterator
 from typing import Any, Final
 
+from rat.codec import Decoder
 from rat.codec.children import Children, Packed, Start, children_of, skip
+from rat.codec.primer import primer
 from rat.codec.reader import Reader, ReadTables
 from rat.codec.scalar_reader import Buffer, Malformed
 from rat.codec.values import Tag, Variant, form_of
@@ -21,6 +23,9 @@ __all__ = ["View", "view"]
 _STEP: Final = re.compile(
     r"""\.(?P<name>[^.\[\]'"]+) | \[(?P<index>-?\d+)\] | \[(?P<key>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\]""", re.VERBOSE
 )
+
+_PRIME_FROM: Final = 2048
+"""Size in bytes from which a decoder with the tables of the place, in C where there is one, is worth its set-up."""
 
 
 def view(data: Buffer, *, zero_copy: bool = False) -> View:
@@ -73,7 +78,16 @@ class View:
     def value(self) -> Any:
         """The whole value, decoded.  Raises CodecError."""
         pos, tables = self._start
-        return Reader(self._data, tables.copy(), pos=pos, zero_copy=self._zero_copy).read()
+        end = skip(self._data, self._start)[0]
+        if end - pos < _PRIME_FROM:
+            return Reader(self._data, tables.copy(), pos=pos, zero_copy=self._zero_copy).read()
+        decoder = Decoder(zero_copy=self._zero_copy)
+        if tables.size():
+            decoder.decode(primer(tables))
+        try:
+            return decoder.decode(memoryview(self._data)[pos:end])
+        except CodecError as error:
+            raise CodecError(error.message, offset=pos + (error.offset or 0)) from None
 
     def keys(self) -> tuple[str, ...]:
         """The keys of a dict, in order.  Raises TypeError for any other value."""

@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
-from rat.codec import CodecError, View, decode, encode, reference, view
+from rat.codec import CodecError, Decoder, Encoder, View, decode, encode, reference, view
+from rat.codec.primer import primer
+from rat.codec.reader import Reader, ReadTables
 from rat.codec.values import Variant
 from tests.codec.material import full_values, plain_values, quick, same
 
@@ -135,3 +138,36 @@ def test_one_field_of_a_megabyte_is_read_without_the_rest() -> None:
     begin = time.process_time()
     reference.decode(message)
     assert fields * 100 < time.process_time() - begin
+
+
+@quick
+@given(values=st.lists(full_values, max_size=3), after=full_values)
+def test_a_primed_decoder_goes_on_where_another_was(values: list[Any], after: Any) -> None:
+    encoder, reader = Encoder(), ReadTables()
+    for value in values:
+        Reader(encoder.encode(value), reader).read()
+    decoder = Decoder()
+    decoder.decode(primer(reader))
+    assert same(decoder.decode(encoder.encode([values, after])), [values, after])
+
+
+def test_primer_of_full_tables() -> None:
+    tables = ReadTables()
+    encoder = Encoder()
+    for number in range(1024):
+        Reader(encoder.encode({f"{number}" if number else "": 1, "5": 2}), tables).read()
+    assert (len(tables.keys), len(tables.shapes)) == (1024, 256)
+    again = ReadTables()
+    Reader(primer(tables), again).read()
+    assert (again.keys, again.shapes) == (tables.keys, tables.shapes)
+
+
+def test_large_values_in_the_middle() -> None:
+    shown = view(encode({"first": RECORDS[:100], "second": {"rows": RECORDS, "blob": bytes(50_000)}}), zero_copy=True)
+    assert same(shown["second"]["rows"].value(), RECORDS)
+    assert isinstance(shown["second"]["blob"], memoryview)
+    broken = bytearray(encode({"first": RECORDS[:100], "second": ["x" * 3000, "é"]}))
+    broken[-1] = 0
+    with pytest.raises(CodecError) as refusal:
+        view(broken)["second"].value()
+    assert refusal.value.offset == len(broken) - 4
