@@ -23,15 +23,18 @@ import threading
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
 from performance import machine, measure, versions
 
+import rat
 from rat import EventStream, FileResponse, HTTPError, Rat, Request, Response, ServerSentEvent
 from rat.codec import CodecError, decode, encode, parse_data_value
+from rat.stream.large_file import send_large_file
+from rat.stream.sse import EncodedEvent
 
 KIB, MIB = 1024, 1024 * 1024
 PAGE = Path(__file__).with_suffix("")
@@ -47,6 +50,7 @@ async def lifespan(app: Rat) -> AsyncIterator[None]:
 
 app = Rat(lifespan=lifespan)
 app.static("/assets", PAGE)
+app.static("/decoder", Path(rat.__file__).with_name("web"))  # DataValue in JavaScript
 
 
 @app.get("/")
@@ -287,11 +291,6 @@ def pieces_of(path: Path, size: int) -> Iterator[bytes]:
             yield piece
 
 
-def sha256_of(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 @app.get("/large-file-sse")
 async def large_file_sse(request: Request) -> Response:
     size = request.query.integer("size", MIB, at_least=0, at_most=256 * MIB)
@@ -305,45 +304,36 @@ async def large_file_sse(request: Request) -> Response:
     if way != "sse":
         raise HTTPError(400, f"query parameter way is {way[:40]!r}, and may be sse, chunked or sendfile")
 
-    chunks = -(-size // chunk_size)
-    begin = resumed_after(request, chunks)
-
-    async def events() -> AsyncIterator[ServerSentEvent]:
-        started = time.perf_counter()
-        about = {"size": size, "chunk_size": chunk_size, "chunks": chunks, "resumed_after": begin}
-        yield ServerSentEvent(about, event="start")
-        encoded, spent = 0, 0.0
-        with open(path, "rb") as file:
-            file.seek(begin * chunk_size)
-            for number in range(begin + 1, chunks + 1):
-                piece = await asyncio.to_thread(file.read, chunk_size)
-                clock = time.perf_counter()
-                text = base64.b64encode(piece).decode()
-                spent += time.perf_counter() - clock
-                encoded += len(text)
-                yield ServerSentEvent(text, event="chunk", id=str(number))
-                if number * 10 // chunks > (number - 1) * 10 // chunks:
-                    progress = {"sent": min(number * chunk_size, size), "percent": number * 100 // chunks}
-                    yield ServerSentEvent(progress, event="progress")
-        sent = max(0, size - begin * chunk_size)
-        yield ServerSentEvent(
-            {
-                "size": size,
-                "sha256": await asyncio.to_thread(sha256_of, path),
-                "seconds": round(time.perf_counter() - started, 4),
-                "cost": {
-                    "base64_bytes": encoded,
-                    "base64_more": f"{100 * (encoded - sent) / sent:.1f} %" if sent else "0 %",
-                    "base64_ms": milliseconds(spent),
-                    "chunked_bytes": sent + chunks * len(f"{chunk_size:x}\r\n\r\n"),
-                    "sendfile_bytes": sent,
-                    "compare": "the same file with way=chunked, or with way=sendfile",
-                },
-            },
-            event="complete",
+    async def events() -> AsyncIterator[EncodedEvent | ServerSentEvent]:
+        # The same size gives the same bytes, so the size says which file a Last-Event-ID is of.
+        file_events = await send_large_file(
+            path, chunk_size=chunk_size, after=request.last_event_id, version=f"demo{size:x}"
         )
+        async with aclosing(file_events):
+            yield await anext(file_events)
+            yield ServerSentEvent(cost_of_base64(size, chunk_size), event="cost")
+            async for event in file_events:
+                yield event
 
     return EventStream(events())
+
+
+def cost_of_base64(size: int, chunk_size: int) -> dict[str, Any]:
+    """What a file of *size* bytes becomes in each way, and how long base64 takes, measured now on one chunk."""
+    chunks = -(-size // chunk_size)
+    rest = size - max(0, chunks - 1) * chunk_size
+    encoded = max(0, chunks - 1) * (-(-chunk_size // 3) * 4) + -(-rest // 3) * 4
+    piece = os.urandom(chunk_size)
+    begin = time.perf_counter()
+    base64.b64encode(piece)
+    return {
+        "base64_bytes": encoded,
+        "base64_more": f"{100 * (encoded - size) / size:.1f} %" if size else "0 %",
+        "base64_ms_per_mib": milliseconds((time.perf_counter() - begin) * MIB / chunk_size),
+        "chunked_bytes": size + chunks * len(f"{chunk_size:x}\r\n\r\n"),
+        "sendfile_bytes": size,
+        "compare": "the same file with way=chunked, or with way=sendfile",
+    }
 
 
 # --- Performance ------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 // A DataValue as a typed tree beside its bytes: a node that is pointed at or focused lights its bytes.
 
+import { parse } from "/decoder/datavalue.js";
 import { el, facts, whole } from "./ui.js";
 
 const PER_LINE = 16;
@@ -53,18 +54,22 @@ export function showValue(answer) {
 
   const saved = 100 * (1 - answer.size / answer.json_size);
   const equal = answer.round_trip === "equal";
+  const here = JSON.stringify(parse(fromHex(answer.hex))) === JSON.stringify(answer.tree);
   return [
     facts([
       ["DataValue", `${whole(answer.size)} B`],
       ["JSON", `${whole(answer.json_size)} B`],
       ["DataValue is", saved >= 0 ? `${saved.toFixed(0)} % smaller` : `${(-saved).toFixed(0)} % larger`],
       ["round trip", answer.round_trip, equal ? "good" : "bad"],
+      ["decoded in this page", here ? "the same tree" : "another tree", here ? "good" : "bad"],
     ]),
     el("div", { class: "split" },
       el("div", { class: "pane", role: "region", "aria-label": "Typed tree with byte offsets" }, el("ul", { class: "tree" }, node(answer.tree))),
       el("div", { class: "pane", role: "region", tabindex: "0", "aria-label": "Bytes in hexadecimal" }, hex.root)),
   ];
 }
+
+const fromHex = (text) => Uint8Array.from(text.match(/../g) || [], (pair) => parseInt(pair, 16));
 
 function hexView(text) {
   const bytes = text.match(/../g)?.slice(0, MOST_BYTES) || [];

@@ -2,6 +2,7 @@
 
 import { Card, duration, el, facts, fetchJson, here, problem, sha256, size, table, whole } from "./ui.js";
 import { readEvents } from "./sse.js";
+import { decode } from "/decoder/datavalue.js";
 import { showValue } from "./datavalue.js";
 
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
@@ -120,8 +121,12 @@ function watch(card, signal, after) {
     source.addEventListener("update", (event) => {
       const { value, bytes, datavalue } = JSON.parse(event.data);
       memoryEvents.last = event.lastEventId;
-      const memory = el("span", { title: `peak ${size(value.memory.peak)}; DataValue, base64: ${datavalue}` }, `${size(value.memory.resident)} resident`);
-      note(event, left(memory), `${value.cpu_seconds.toFixed(2)} s`, `${bytes} B / ${JSON.stringify(value).length} B`);
+      // What is shown was decoded here, from the bytes of the DataValue.
+      const decoded = decode(fromBase64(datavalue));
+      const memory = decoded.get("memory");
+      const title = `peak ${size(memory.get("peak"))}; DataValue, base64: ${datavalue}`;
+      const shown = el("span", { title }, `${size(memory.get("resident"))} resident`);
+      note(event, left(shown), `${decoded.get("cpu_seconds").toFixed(2)} s`, `${bytes} B / ${JSON.stringify(value).length} B`);
     });
     source.addEventListener("heartbeat", (event) => {
       note(event, left(`${JSON.parse(event.data).open_files ?? "?"} files open`), "", "");
@@ -218,15 +223,19 @@ function fromBase64(text) {
 
 async function fetchEvents(card, signal) {
   const state = download;
-  const note = (name, id, what) => state.log.add(seconds(state.begin), left(tag(name)), id || "–", el("td", { class: "fold" }, what));
+  const note = (name, id, what) => state.log.add(seconds(state.begin), left(tag(name)), id ? `…${id.slice(id.lastIndexOf("-"))}` : "–", el("td", { class: "fold" }, what));
   let complete = null;
   const handlers = {
-    start(data) {
-      const about = JSON.parse(data);
-      state.total = about.size;
-      note("start", "", `${size(about.size)} in ${whole(about.chunks)} chunks${about.resumed_after ? `, after chunk ${about.resumed_after}` : ""}`);
+    start({ size: total, chunks, offset }) {
+      state.total = total;
+      if (offset === 0) { state.pieces = []; state.got = 0; }
+      note("start", "", `${size(total)} in ${whole(chunks)} chunks${offset ? `, from byte ${whole(offset)}` : ""}`);
     },
-    chunk(data, id) {
+    cost(data) {
+      state.cost = data;
+      note("cost", "", `base64 ${data.base64_more} more bytes, ${data.base64_ms_per_mib} ms a MiB`);
+    },
+    chunk({ data }, id) {
       const piece = fromBase64(data);
       state.pieces.push(piece);
       state.got += piece.length;
@@ -234,13 +243,12 @@ async function fetchEvents(card, signal) {
       card.advance(state.got, state.total);
       if (state.pieces.length <= 3) note("chunk", id, `${data.slice(0, 24)}… ${whole(data.length)} characters`);
     },
-    progress(data, id) {
-      const { sent, percent } = JSON.parse(data);
-      note("progress", id, `${size(sent)}, ${percent} %`);
+    progress({ sent }) {
+      note("progress", "", `${size(sent)}, ${Math.floor(100 * sent / state.total)} %`);
     },
-    complete(data, id) {
-      complete = JSON.parse(data);
-      note("complete", id, `sha256 ${complete.sha256}`);
+    complete(data) {
+      complete = data;
+      note("complete", "", `sha256 ${complete.sha256}`);
     },
   };
   card.enable("continue", false);
@@ -248,7 +256,7 @@ async function fetchEvents(card, signal) {
     await readEvents(state.url, {
       signal,
       lastEventId: state.last,
-      onEvent: ({ event, data, id }) => handlers[event]?.(data, id),
+      onEvent: ({ event, data, id }) => handlers[event]?.(JSON.parse(data), id),
       onBytes: (count) => { state.received += count; },
     });
   } finally {
@@ -267,8 +275,8 @@ async function finishEvents(card, signal) {
     facts([
       ["file", size(complete.size)],
       ["came as events", size(state.received)],
-      ["base64 adds", complete.cost.base64_more],
-      ["encoding it took the server", duration(complete.cost.base64_ms * 1000)],
+      ["base64 adds", state.cost.base64_more],
+      ["and the server, for each MiB", duration(state.cost.base64_ms_per_mib * 1000)],
       same === null ? null : ["sha256 computed in this page", same ? "the same" : "different", same ? "good" : "bad"],
     ]),
   );
