@@ -38,8 +38,8 @@ def ensure() -> Path:
 
 def enter(arguments: list[str]) -> None:
     """Go on in the environment, with the same arguments; returns when this already is it."""
-    python = ensure()
     if Path(sys.prefix).resolve() == VENV.resolve():
         return
+    python = ensure()
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     os.execve(str(python), [str(python), "-m", "bench", *arguments], environment)

@@ -16,9 +16,6 @@ from bench.harness.results import FLOOR, Cell, as_json, rows_of
 from bench.harness.server import DidNotStart, Server
 from bench.harness.workload import Load, Workload
 
-EXTRA = 2
-"""A workload may take this many times its rounds in all before disturbed turns are counted."""
-
 
 class Fleet:
     """The servers that run at the moment, one process for each peer, kept from one workload to the next."""
@@ -76,14 +73,15 @@ def measure(
     *,
     cores: Cores,
     rounds: int,
+    most: int | None = None,
     seconds: float,
     threshold: float,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Run one workload: at least *rounds* rounds, more for peers whose turns were disturbed."""
+    """Run one workload: *rounds* rounds, and up to *most* for peers whose turns were disturbed."""
     cells: list[Cell] = []
     wrong: set[str] = set()
-    for number in range(rounds * EXTRA):
+    for number in range(max(rounds, most or 0)):
         # After the planned rounds only those go on that have too few calm turns, and the floor they are compared with.
         due = peers if number < rounds else _short_of_calm(cells, peers, wrong, rounds, threshold)
         if not due:
