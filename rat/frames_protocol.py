@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 from rat.errors import CallError, ClientDisconnected, CodecError, RemoteProtocolError
 from rat.exchange import spawn
 from rat.frames import events
-from rat.frames.engine import FramesEngine
+from rat.frames.lane import VALUE_TYPES, FastFramesEngine
 from rat.peer import Link, Peer, StreamOver
-from rat.procedures import CallRequest, failure
+from rat.procedures import CallRequest, blame, failure
 from rat.stream.blob import Blob
 from rat.stream.inbox import nothing
 from rat.stream.iterators import threaded
@@ -32,13 +32,12 @@ __all__ = ["FramesProtocol", "hand_over"]
 log = logging.getLogger("rat.server")
 
 _PING: Final = b"rat ping"
-_AT_ONCE: Final = frozenset((dict, list, str, int, float, bool, type(None), bytes, bytearray, memoryview, tuple))
-"""Types of results that are sent without a second look."""
 
 
 class FramesProtocol(Peer):
     """One connection of a frames client."""
 
+    engine: FastFramesEngine
     __slots__ = ("_asked_since", "_deadlines", "_late", "_streaming", "_tasks", "client", "made", "server",
                  "service")  # fmt: skip
 
@@ -46,7 +45,7 @@ class FramesProtocol(Peer):
         config = service.config
         super().__init__(
             service.loop,
-            FramesEngine(config.frames, is_client=False),
+            FastFramesEngine(config.frames, is_client=False),
             high_water=config.limits.write_high_water,
             low_water=config.limits.write_low_water,
         )
@@ -147,12 +146,12 @@ class FramesProtocol(Peer):
         if procedure is None:
             self.engine.error(stream_id, "not_found", f"there is no call {name!r:.80}")
             return
-        request = CallRequest(self, name, stream_id)
+        request = CallRequest((self, stream_id, name))
         if call.is_open:
             self.open_inbox(stream_id)
         try:
             result = service.context.copy().run(procedure.invoke, request, call.args, call.kwargs)
-            if type(result) in _AT_ONCE:
+            if type(result) in VALUE_TYPES:
                 self.engine.result(stream_id, result)
                 if call.is_open:
                     self.forget(stream_id)
@@ -161,6 +160,32 @@ class FramesProtocol(Peer):
             self._fail(name, stream_id, error)
             return
         self._begin(call, result, procedure.timeout)
+
+    def fast_lane(self) -> bool:
+        """Answer plain calls where they lie; whether there were any."""
+        service = self.service
+        count, left = self.engine.answer_calls(
+            service.quick_calls, CallRequest, self, service.context.copy, self._go_on
+        )
+        service.counters.requests += count
+        if left is not None:
+            self.call_received(left)
+            return True
+        return count > 0
+
+    def _go_on(self, stream_id: int, name: str, result: Any, error: Exception | None) -> None:
+        """The fast lane has called the handler, which gave no value yet."""
+        if error is not None:
+            self._fail(name, stream_id, blame(error, name))
+        elif type(result) in VALUE_TYPES:
+            try:
+                self.engine.result(stream_id, result)
+            except CodecError as unsendable:
+                self._fail(name, stream_id, unsendable)
+        else:
+            task = spawn(self.service, self._run(name, stream_id, result))
+            if not task.done():
+                self._tasks[stream_id] = task
 
     def _begin(self, call: events.Call, result: Any, seconds: float | None) -> None:
         """Go on with a call in a task of its own, for *seconds* or as long as the caller says."""
@@ -178,7 +203,7 @@ class FramesProtocol(Peer):
         try:
             while type(result) is CoroutineType:
                 result = await result
-            if type(result) not in _AT_ONCE and await self._send_stream(stream_id, result):
+            if type(result) not in VALUE_TYPES and await self._send_stream(stream_id, result):
                 self.engine.end(stream_id)
             else:
                 if self.flow.write_paused:
@@ -193,11 +218,15 @@ class FramesProtocol(Peer):
             self._fail(name, stream_id, error)
         finally:
             self._tasks.pop(stream_id, None)
-            self._deadlines.pop(stream_id, None)
+            if self._deadlines:
+                self._deadlines.pop(stream_id, None)
             self._streaming.discard(stream_id)
-            self.forget(stream_id)
-            self.flush_soon()
-            self.close_if_finished()
+            if self.inboxes:
+                self.forget(stream_id)
+            if self._flush_handle is None:
+                self.flush_soon()
+            if self.link is Link.FINISHING:
+                self.close_if_finished()
 
     async def _send_stream(self, stream_id: int, result: Any) -> bool:
         """Send the items or pieces of *result*; False when it is a single value."""

@@ -28,6 +28,8 @@ log = logging.getLogger("rat.frames")
 
 _SLAB = 2 * EXACT_FROM
 _JOIN_BELOW = 64 * 1024
+_HOLD = 64 * 1024
+"""Bytes of answers after which they are written before the next event is taken."""
 _LINGER = 1024 * 1024
 """Most bytes that are read and thrown away while lingering."""
 _threads = threading.local()
@@ -196,6 +198,10 @@ class Peer(asyncio.BufferedProtocol):
         """The peer calls."""
         self.engine.error(call.stream_id, "not_found", "this side answers no calls")
 
+    def fast_lane(self) -> bool:
+        """Answer calls without events for them; whether there were any."""
+        return False
+
     def result_received(self, result: events.Result) -> None:
         """An answer to a call of this side."""
 
@@ -223,13 +229,18 @@ class Peer(asyncio.BufferedProtocol):
     def pump(self) -> None:
         """Take events of the engine, and write what they gave rise to, once."""
         engine, flow = self.engine, self.flow
-        next_event, dispatch = engine.next_event, self._DISPATCH
+        next_event, fast_lane, dispatch = engine.next_event, self.fast_lane, self._DISPATCH
         taken = False
         try:
             while True:
                 if flow.write_paused and not self.reads_when_full:
                     flow.pause("output")
                     break
+                if fast_lane():
+                    taken = True
+                    if engine.held >= _HOLD:
+                        self.flush()
+                    continue
                 event = next_event()
                 kind = event.__class__
                 if kind is Signal:
@@ -242,6 +253,8 @@ class Peer(asyncio.BufferedProtocol):
                     self.call_received(cast(events.Call, event))
                 else:
                     dispatch[kind](self, event)
+                if engine.held >= _HOLD:
+                    self.flush()
         except RemoteProtocolError as error:
             self.refused(error)
             self.linger()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rat.app import Rat
     from rat.messages import Address
 
-__all__ = ["CONNECTION", "CallRequest", "Carrier", "Connection", "Procedure", "answer_connection", "failure"]
+__all__ = ["CONNECTION", "CallRequest", "Carrier", "Connection", "Procedure", "answer_connection", "blame", "failure"]
 
 log = logging.getLogger("rat.error")
 
@@ -63,19 +63,30 @@ class Carrier(Protocol):
         """Send one item to the caller."""
 
 
-class CallRequest:
-    """One call, as its handler sees it; the same names as ``rat.Request`` has, as far as a call has them."""
+class CallRequest(tuple[Carrier, int, str]):
+    """One call, as its handler sees it; the same names as ``rat.Request`` has, as far as a call has them.
 
-    __slots__ = ("_carrier", "_state", "name", "stream_id")
+    A tuple because nothing that Python can make is made faster, and each call makes one.
+    """
+
+    _state: SimpleNamespace
 
     method = "CALL"
     scheme = "rat"
-    _state: SimpleNamespace
 
-    def __init__(self, carrier: Carrier, name: str, stream_id: int) -> None:
-        self._carrier = carrier
-        self.name = name
-        self.stream_id = stream_id
+    @property
+    def _carrier(self) -> Carrier:
+        return self[0]
+
+    @property
+    def stream_id(self) -> int:
+        """The number of the call on its connection."""
+        return self[1]
+
+    @property
+    def name(self) -> str:
+        """What was called."""
+        return self[2]
 
     @property
     def path(self) -> str:
@@ -190,10 +201,15 @@ class Procedure:
         try:
             return self.handler(request, *args, **kwargs) if kwargs else self.handler(request, *args)
         except TypeError as error:
-            # Raised by the call itself, and not inside it: the traceback ends here.
-            if error.__traceback__ is None or error.__traceback__.tb_next is not None:
-                raise
-            raise CallError("bad_arguments", f"call {self.name}: {_about_arguments(error)}") from None
+            raise blame(error, self.name) from None
+
+
+def blame(error: Exception, name: str) -> Exception:
+    """*error* of a handler, caught where it was called: CallError ``bad_arguments`` if the arguments did not fit it."""
+    if not isinstance(error, TypeError) or error.__traceback__ is None or error.__traceback__.tb_next is not None:
+        return error
+    # Raised by the call itself, and not inside it: the traceback ends where it was caught.
+    return CallError("bad_arguments", f"call {name}: {_about_arguments(error)}")
 
 
 def _in_thread(handler: Callable[..., Any]) -> Callable[..., Any]:

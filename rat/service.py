@@ -81,6 +81,7 @@ class Service:
         "most_connections",
         "on_full",
         "on_room",
+        "quick_calls",
     )
 
     def __init__(
@@ -88,6 +89,8 @@ class Service:
     ) -> None:
         self.app = app
         self.calls = app.procedures()
+        self.quick_calls = {name: call.handler for name, call in self.calls.items() if call.timeout is None}
+        """Those whose handlers may be called without a look at anything but their arguments."""
         self.config = config
         self.loop = loop
         self.clock = clock

@@ -316,6 +316,10 @@ class FramesEngine(FrameSender):
             value = self._codec.decode(payload, flags, is_owned=is_owned)
         except CodecError as error:
             raise self._refuse("value", f"CALL frame on stream {stream_id}: {error}") from None
+        return self._opened(flags, stream_id, value)
+
+    def _opened(self, flags: int, stream_id: int, value: Any) -> events.Call | None:
+        """The call that *value* is; None if it was answered with an error here."""
         if self.state is ConnectionState.DRAINING:
             self._error(events.Error(stream_id, "draining", "this side takes no new calls"))
             return None
@@ -323,7 +327,7 @@ class FramesEngine(FrameSender):
         if isinstance(call, str):
             self._error(events.Error(stream_id, "bad_call", call))
             return None
-        calls[stream_id] = self._new_stream(StreamState.OPEN) if flags & _OPEN else None
+        self._calls[stream_id] = self._new_stream(StreamState.OPEN) if flags & _OPEN else None
         return call
 
     def _remote_calls(self) -> int:

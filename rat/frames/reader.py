@@ -96,6 +96,23 @@ class FrameReader:
 
     # -- frames
 
+    def whole_small(self, size: int) -> bytes:
+        """A copy of what is here, if a whole frame of at most *size* bytes is next; else empty.
+
+        :meth:`skip` takes what was used of it.
+        """
+        have = self._end - self._pos
+        if have < PREFIX_SIZE or self._exact is not None:
+            return b""
+        length = int.from_bytes(self._data[self._pos : self._pos + LENGTH_SIZE])
+        if HEADER_SIZE <= length <= size and LENGTH_SIZE + length <= have:
+            return bytes(self._data[self._pos : self._end])
+        return b""
+
+    def skip(self, count: int) -> None:
+        """Whole frames of *count* bytes have been taken from what :meth:`whole_small` gave."""
+        self._pos += count
+
     def next_frame(self) -> Frame | None:
         """The next frame that is whole, or None.  Raises CodecError for a length that no frame may have."""
         if self._exact is not None:

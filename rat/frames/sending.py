@@ -92,6 +92,11 @@ class FrameSender:
         return self._writer.take()
 
     @property
+    def held(self) -> int:
+        """Bytes of values that wait to be taken, more or less."""
+        return self._writer.held
+
+    @property
     def has_output(self) -> bool:
         """Whether :meth:`take` has something to give."""
         return bool(self._writer.out)
@@ -167,6 +172,7 @@ class FrameSender:
             writer = self._writer
             if size <= writer.direct:
                 writer.out += (_PACK(size + HEADER_SIZE, _RESULT | codec.flags << 16, stream_id), message)
+                writer.held += size
             else:
                 self._value(Kind.RESULT, codec.flags, stream_id, (message,))
         del self._calls[stream_id]

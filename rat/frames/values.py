@@ -61,6 +61,13 @@ class Values:
             return any(type(item) in _BLOBS and len(item) >= _LARGE for item in value[:_LOOK_AT])
         return kind in _BLOBS and len(value) >= _LARGE
 
+    @property
+    def lane(self) -> tuple[int, Callable[[bytes], Any]]:
+        """Flags and decoder of the messages that this peer mostly sends."""
+        if self._decoder is not None:
+            return _SHARED, self._decoder.decode
+        return 0, self._decode_plain
+
     def segments(self, value: Any) -> Sequence[Buffer]:
         """A value as a message in pieces that leans on no other; large bytes are pieces where they lie."""
         return encode_segments(value, threshold=_LARGE, profile=self._profile)

@@ -27,10 +27,12 @@ class FrameWriter:
     look at checksum, compression or pieces.
     """
 
-    __slots__ = ("compressor", "direct", "is_summed", "limit", "out")
+    __slots__ = ("compressor", "direct", "held", "is_summed", "limit", "out")
 
     def __init__(self) -> None:
         self.out: list[Buffer] = []
+        self.held = 0
+        """Bytes of values in *out*, more or less: whoever fills it should stop to write at some point."""
         self.limit = 1024
         self.direct = 1024
         self.is_summed = False
@@ -47,6 +49,7 @@ class FrameWriter:
         """Everything that has been gathered, for the shell to write."""
         out = self.out
         self.out = []
+        self.held = 0
         return out
 
     def frame(self, kind: int, flags: int, stream_id: int, payload: Buffer = b"") -> None:
@@ -73,6 +76,7 @@ class FrameWriter:
 
         The segments are written as they are, without a copy, where neither checksum nor compression touches them.
         """
+        self.held += size
         room = self.room
         if size <= room and self.direct >= 0 and (self.compressor is None or size < COMPRESS_FROM):
             self.out.append(pack_header(kind, flags, stream_id, size))
