@@ -21,6 +21,8 @@ ENDLESS: Final = 0xFFFFFFFF
 
 _ADDING: Final = re.compile(rb"[\x80-\xff]")
 """The last byte of an index entry whose block adds to the tables."""
+_SHAPE: Final = Tag.SHAPE
+_SHAPE_LAST: Final = Tag.SHAPE_LAST
 _MAX_LEVEL: Final = 64
 _OPEN: Final = -1
 """In place of a number of values: as many as come before the close.  Below it, ``_OPEN - n``: n entries of a plain
@@ -49,6 +51,8 @@ def _sizes() -> tuple[int, ...]:
 _SIZES: Final = _sizes()
 _MORE: Final = tuple(max(0, tag - Tag.SMALL_LIST) if tag < Tag.SMALL_DICT else 0 for tag in range(256))
 _WIDTHS: Final = {Tag.F64_LIST: 8, 33: 1, 34: 2, 35: 4, Tag.I64_LIST: 8}
+_UNITS: Final = dict.fromkeys((Tag.STR, Tag.BYTES, Tag.BYTEARRAY, Tag.DECIMAL), 1) | _WIDTHS
+"""Bytes of what the count behind the tag counts, for the forms where that is all."""
 _MOMENTS: Final = {Tag.AWARE_TIME: 7, Tag.AWARE_DATETIME: 11}
 
 
@@ -74,12 +78,14 @@ class Scanner:
         Raises CodecError with the offset of a form that has no meaning.
         """
         pos, pending, frames, shapes = self.pos, self.pending, self.frames, self.tables.shapes
+        sizes, mores, units = _SIZES, _MORE, _UNITS
         try:
             while True:
-                while pending == 0:
+                if pending == 0:
                     if not frames:
                         return True
                     pending = frames.pop()
+                    continue
                 if pos >= end:
                     raise Truncated("the input ends where a value must stand", pos + 1)
                 if pending < _OPEN:
@@ -88,28 +94,28 @@ class Scanner:
                     pending = 1
                     continue
                 tag = data[pos]
-                size = _SIZES[tag]
-                more = _MORE[tag]
+                size = sizes[tag]
+                more = mores[tag]
                 if size == 0:
-                    if tag == Tag.CLOSE and pending == _OPEN:
+                    if _SHAPE <= tag <= _SHAPE_LAST and tag - _SHAPE < len(shapes):
+                        size = 1
+                        more = len(shapes[tag - _SHAPE])
+                    elif tag in units and pos + 1 < end and data[pos + 1] <= 250:
+                        size = 2 + data[pos + 1] * units[tag]
+                    elif tag == Tag.CLOSE and pending == _OPEN:
                         pos += 1
                         pending = 0
                         continue
-                    if Tag.SHAPE <= tag <= Tag.SHAPE_LAST and tag - Tag.SHAPE < len(shapes):
-                        pos += 1
-                        more = len(shapes[tag - Tag.SHAPE])
                     else:
                         pos, more = self._special(data, pos, end)
-                elif pos + size > end:
+                if pos + size > end:
                     raise Truncated(f"{size} bytes claimed, {end - pos} left", pos + size)
-                else:
-                    pos += size
-                rest = pending if pending == _OPEN else pending - 1
-                if more < 0 or (rest < 0 and more):
-                    frames.append(rest)
+                pos += size
+                if pending > 0 and more >= 0:
+                    pending += more - 1
+                elif more:
+                    frames.append(pending if pending == _OPEN else pending - 1)
                     pending = more
-                else:
-                    pending = rest + more if more else rest
         except Truncated as short:
             self.wanted = short.wanted
             return False
