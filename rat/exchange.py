@@ -11,7 +11,7 @@ import enum
 import logging
 import sys
 from collections.abc import AsyncIterable, AsyncIterator, Coroutine
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from rat.coding import COMPRESS_FROM, coded
 from rat.errors import ClientDisconnected, ContentTooLarge, RemoteProtocolError
@@ -78,6 +78,11 @@ TRANSITIONS = {
     (Stage.SENDING, "departure"): Stage.IDLE,
     (Stage.SENDING, "error"): Stage.IDLE,
 }
+
+# Looking a member up on its class costs 50 ns in CPython 3.11, a global 5.
+_IDLE: Final = Stage.IDLE
+_HANDLING: Final = Stage.HANDLING
+_SENDING: Final = Stage.SENDING
 
 
 class Owner(Protocol):
@@ -154,7 +159,7 @@ class Exchange:
         self.service = service
         self.engine = engine
         self.flow = flow
-        self.stage = Stage.IDLE
+        self.stage = _IDLE
         self.head: RequestReceived | None = None
         self.body: BodyReader | None = None
         self.body_waited = 0.0
@@ -179,7 +184,7 @@ class Exchange:
         service = self.service
         app = service.app
         service.counters.requests += 1
-        self.stage = Stage.HANDLING
+        self.stage = _HANDLING
         self.head = head
         self.cause = None
         endpoint, params = app.match(head)
@@ -316,7 +321,7 @@ class Exchange:
         task = asyncio.current_task()
         if task is not None:
             task.uncancel()
-        if cause is Cause.DEADLINE and self.stage is Stage.HANDLING and not self._owner.is_lost:
+        if cause is Cause.DEADLINE and self.stage is _HANDLING and not self._owner.is_lost:
             self.service.counters.request_timeouts += 1
             self._answer(self.service.app.error_response(503, "the handler did not answer in time", head=self.head))
             self._owner.exchange_done()
@@ -329,7 +334,7 @@ class Exchange:
     def _failed(self, error: Exception) -> None:
         """The answer cannot be completed.  What the client has must not look whole, so the connection is cut."""
         head = self.head
-        begun = self.stage is Stage.SENDING
+        begun = self.stage is _SENDING
         self._break_off()
         if not isinstance(error, ClientDisconnected):
             self.service.counters.handler_errors += 1
@@ -364,7 +369,7 @@ class Exchange:
             return
         engine, flow = self.engine, self.flow
         flow.write(cast(Any, engine.send(ResponseStart(response.status, response.field_lines()))))
-        self.stage = Stage.SENDING
+        self.stage = _SENDING
         self.deadline = None
         if isinstance(body, list):
             if engine.content_allowed:
@@ -479,7 +484,7 @@ class Exchange:
         _close(response)
         if self.body is not None:
             self._drop_body()
-        self.stage = Stage.IDLE
+        self.stage = _IDLE
         self.head = None
         self.task = None
 
@@ -489,7 +494,7 @@ class Exchange:
         if response is not None:
             _close(response)
         self._drop_body()
-        self.stage = Stage.IDLE
+        self.stage = _IDLE
         self.head = None
         self.task = None
 
@@ -522,7 +527,7 @@ class Exchange:
     def cancel(self, cause: Cause) -> None:
         """Cancel the handler for *cause*; the first cause counts."""
         task = self.task
-        if self.stage is Stage.IDLE or self.cause is not None:
+        if self.stage is _IDLE or self.cause is not None:
             return
         self.cause = cause
         if task is not None and not task.done():
@@ -530,7 +535,7 @@ class Exchange:
 
     def depart(self) -> None:
         """The connection is gone."""
-        if self.stage is Stage.IDLE:
+        if self.stage is _IDLE:
             return
         self.service.counters.disconnects += 1
         body, self.body = self.body, None
@@ -546,9 +551,9 @@ class Exchange:
     @property
     def is_open_ended(self) -> bool:
         """An answer whose end is not known is being sent."""
-        return self.stage is Stage.SENDING and self.response is not None and self.response.is_open_ended
+        return self.stage is _SENDING and self.response is not None and self.response.is_open_ended
 
     @property
     def is_event_stream(self) -> bool:
         """Events are being sent: a stream that can be ended at any time."""
-        return self.stage is Stage.SENDING and isinstance(self.response, EventStream)
+        return self.stage is _SENDING and isinstance(self.response, EventStream)

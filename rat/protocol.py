@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from rat.clock import TICK
 from rat.errors import RemoteProtocolError
@@ -47,6 +47,13 @@ TRANSITIONS = {
     (Link.LINGERING, "connection lost"): Link.LOST,
     (Link.CLOSING, "connection lost"): Link.LOST,
 }
+
+# Looking a member up on its class costs 50 ns in CPython 3.11, a global 5.
+_OPEN: Final = Link.OPEN
+_NO_REQUEST: Final = Stage.IDLE
+_SENDING: Final = Stage.SENDING
+_HEAD: Final = HttpState.HEAD
+_BETWEEN: Final = HttpState.IDLE
 
 
 class HttpProtocol(asyncio.Protocol):
@@ -87,7 +94,7 @@ class HttpProtocol(asyncio.Protocol):
         )
         self.flow = Flow(service.loop, high_water=limits.write_high_water, low_water=limits.write_low_water)
         self.exchange = Exchange(self, service, self.engine, self.flow)
-        self.link = Link.OPEN
+        self.link = _OPEN
         self.client: Any = None
         self.server: Any = None
         self.scheme = "http"
@@ -124,12 +131,12 @@ class HttpProtocol(asyncio.Protocol):
             hand_over(self, data)
             return
         self.touched = self.service.clock.now
-        if self.link is not Link.OPEN:
+        if self.link is not _OPEN:
             self._discard(len(data))
             return
         self.engine.receive_data(data)
         exchange = self.exchange
-        if exchange.stage is Stage.IDLE:
+        if exchange.stage is _NO_REQUEST:
             self.advance()
         elif exchange.body is not None:
             if not exchange.body.is_full:
@@ -140,18 +147,18 @@ class HttpProtocol(asyncio.Protocol):
     @property
     def _is_fresh(self) -> bool:
         """No byte has come on this connection."""
-        return self._head_since is not None and self.engine.state is HttpState.IDLE and self.link is Link.OPEN
+        return self._head_since is not None and self.engine.state is _BETWEEN and self.link is _OPEN
 
     def eof_received(self) -> bool:
         """The client has closed its side; it may still read."""
         self.peer_done = True
-        if self.link is not Link.OPEN:
+        if self.link is not _OPEN:
             if self.link is Link.LINGERING:
                 self._close_transport()
             return True
         self.engine.receive_eof()
         exchange = self.exchange
-        if exchange.stage is Stage.IDLE:
+        if exchange.stage is _NO_REQUEST:
             self.advance()
         elif exchange.body is not None:
             exchange.pump()
@@ -174,7 +181,7 @@ class HttpProtocol(asyncio.Protocol):
         """The transport takes bytes again."""
         self.flow.resume_writing()
         self.exchange.resume_writing()
-        if self.exchange.stage is Stage.IDLE and self.link is Link.OPEN:
+        if self.exchange.stage is _NO_REQUEST and self.link is _OPEN:
             self.advance()
 
     # -- one request after the other
@@ -186,14 +193,14 @@ class HttpProtocol(asyncio.Protocol):
         self._advancing = True
         engine, exchange, flow = self.engine, self.exchange, self.flow
         try:
-            while exchange.stage is Stage.IDLE and self.link is Link.OPEN:
+            while exchange.stage is _NO_REQUEST and self.link is _OPEN:
                 if flow.write_paused:
                     # The client does not read: it gets no more answers to be kept, and is not read either.
                     flow.pause("inflight")
                     return
                 event = engine.next_event()
                 if event is NEED_DATA:
-                    if engine.state is not HttpState.HEAD:
+                    if engine.state is not _HEAD:
                         self._head_since = None
                     elif self._head_since is None:
                         self._head_since = self.touched
@@ -203,7 +210,7 @@ class HttpProtocol(asyncio.Protocol):
                 if type(event) is RequestReceived:
                     self._head_since = None
                     exchange.start(event)
-                    if exchange.stage is Stage.IDLE and (engine.must_close or self.service.draining):
+                    if exchange.stage is _NO_REQUEST and (engine.must_close or self.service.draining):
                         self.close()
                 elif event is CLOSED:
                     self.close()
@@ -220,7 +227,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def exchange_done(self) -> None:
         """The answer is complete: close, or go on with what has come meanwhile."""
-        if self.link is not Link.OPEN:
+        if self.link is not _OPEN:
             return
         self.touched = self.service.clock.now
         if self._advancing:
@@ -258,7 +265,7 @@ class HttpProtocol(asyncio.Protocol):
     @property
     def is_idle(self) -> bool:
         """No request is in flight and no part of one has come."""
-        return self.exchange.stage is Stage.IDLE and self.link is Link.OPEN and self.engine.state is HttpState.IDLE
+        return self.exchange.stage is _NO_REQUEST and self.link is _OPEN and self.engine.state is _BETWEEN
 
     @property
     def is_lost(self) -> bool:
@@ -267,7 +274,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def close(self, *, linger: bool = False) -> None:
         """Send what is unsent and close; linger first when the client may still be sending (RFC 9112, section 9.6)."""
-        if self.link is not Link.OPEN:
+        if self.link is not _OPEN:
             return
         self.flow.flush()
         limits = self.service.config.limits
@@ -299,10 +306,10 @@ class HttpProtocol(asyncio.Protocol):
 
     def drain(self) -> None:
         """Finish what is in flight, say goodbye on endless answers, then close; the service is draining."""
-        if self.link is not Link.OPEN:
+        if self.link is not _OPEN:
             return
         exchange = self.exchange
-        if exchange.stage is Stage.IDLE:
+        if exchange.stage is _NO_REQUEST:
             self.close()
             return
         self.engine.close_after_answer()
@@ -320,7 +327,7 @@ class HttpProtocol(asyncio.Protocol):
             if now >= self._linger_until:
                 self._close_transport()
             return
-        if self.transport.get_write_buffer_size() or exchange.stage is Stage.SENDING:
+        if self.transport.get_write_buffer_size() or exchange.stage is _SENDING:
             progress = self.flow.progress()
             if progress != self._progress or not (self.flow.write_paused or self.transport.get_write_buffer_size()):
                 self._progress = progress
@@ -331,9 +338,9 @@ class HttpProtocol(asyncio.Protocol):
                 return
         else:
             self._progress_since = now
-        if self.link is not Link.OPEN:
+        if self.link is not _OPEN:
             return
-        if exchange.stage is Stage.IDLE:
+        if exchange.stage is _NO_REQUEST:
             if self._head_since is not None:
                 if now - self._head_since >= timeouts.head:
                     self._head_late()
@@ -347,7 +354,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def _head_late(self) -> None:
         self.service.counters.head_timeouts += 1
-        if self.engine.state is HttpState.HEAD:
+        if self.engine.state is _HEAD:
             seconds = self.service.config.timeouts.head
             self.answer_error(408, f"the head was not complete after {seconds:g} seconds")
             self.close(linger=True)
