@@ -111,6 +111,9 @@ def skip(data: Buffer, start: Start, count: int = 1) -> Start:
 def children_of(data: Buffer, start: Start) -> Children | Packed | None:
     """The items of the list, tuple or dict at *start*; None for any other value.  Raises CodecError."""
     pos, before = start
+    if pos < len(data) and Tag.SHAPE <= (tag := data[pos]) <= Tag.SHAPE_LAST and tag - Tag.SHAPE < len(before.shapes):
+        keys = before.shapes[tag - Tag.SHAPE]
+        return Walk(data, [(pos + 1, before)], len(keys), keys)
     tables = before.copy()
     part = Reader(data, tables, pos=pos)
     try:

@@ -15,7 +15,7 @@ from rat.codec.children import Children, Packed, Start, children_of, skip
 from rat.codec.primer import primer
 from rat.codec.reader import Reader, ReadTables
 from rat.codec.scalar_reader import Buffer, Malformed
-from rat.codec.values import Tag, Variant, form_of
+from rat.codec.values import MAX_SHAPE_KEYS, Tag, Variant, form_of
 from rat.errors import CodecError
 
 __all__ = ["View", "view"]
@@ -142,6 +142,8 @@ class View:
         return f"<View of {self.variant.value} at offset {self.offset}>"
 
     def _tag(self) -> int:
+        if self.offset < len(self._data) and (tag := self._data[self.offset]) < 251:
+            return tag
         part = Reader(self._data, ReadTables(), pos=self.offset)
         try:
             return part.tag()
@@ -158,10 +160,16 @@ class View:
         return children
 
     def _number(self, key: str) -> int:
+        keys = self.keys()
+        if len(keys) <= MAX_SHAPE_KEYS:
+            try:
+                return keys.index(key)
+            except ValueError:
+                raise KeyError(key) from None
         try:
             numbers = self._numbers
         except AttributeError:
-            numbers = self._numbers = {name: number for number, name in enumerate(self.keys())}
+            numbers = self._numbers = {name: number for number, name in enumerate(keys)}
         return numbers[key]
 
     def _item(self, items: Children | Packed, index: int) -> Any:
