@@ -206,7 +206,7 @@ def _after_key(data: Buffer, pos: int, end: int) -> int:
 
 
 class BlockIndex:
-    """The index of a list (section 6): where its blocks begin, and which of them add to the tables.  Raises Malformed."""
+    """The index of a list (section 6): where its blocks begin, and which add to the tables.  Raises Malformed."""
 
     __slots__ = ("_content", "_count", "_size")
 
