@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.harness.results import FLOOR, load
-from bench.harness.stats import doubt_of_median
+from bench.harness.stats import doubt_of_median, median
 
 LEAST = 0.05
 """Changes smaller than this are never reported: code that did not change moves as much."""
 DOUBTS = 3.0
+BEFORE = "rat-before"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,34 @@ def compare(old: dict[str, Any], new: dict[str, Any], peers: set[str] | None = N
                 continue
             if change := _change(name, row, other):
                 changes.append(change)
+    return changes
+
+
+def within(result: dict[str, Any]) -> list[Change]:
+    """This server beside its own earlier self (BEFORE), which took its turns in the same rounds.
+
+    Pairs of turns that followed each other: what disturbed one disturbed the other, so this sees smaller changes than
+    two runs can show.
+    """
+    changes = []
+    for name, work in result["workloads"].items():
+        costs: dict[str, dict[int, float]] = {"rat": {}, BEFORE: {}}
+        faults: dict[str, str] = {}
+        for cell in work["cells"]:
+            if cell["peer"] in costs:
+                if cell["fault"]:
+                    faults.setdefault(cell["peer"], cell["fault"])
+                elif cell["cost"]:
+                    costs[cell["peer"]][cell["round"]] = cell["cost"]
+        if BEFORE in faults or not costs[BEFORE]:
+            continue
+        if "rat" in faults:
+            changes.append(Change(name, "rat", 1.0, None, -1.0, 0.0, faults["rat"]))
+            continue
+        pairs = [costs[BEFORE][number] / costs["rat"][number] for number in costs[BEFORE].keys() & costs["rat"].keys()]
+        if pairs:
+            noise = max(LEAST, DOUBTS * doubt_of_median(pairs))
+            changes.append(Change(name, "rat", 1.0, median(pairs), median(pairs) - 1.0, noise))
     return changes
 
 
@@ -102,17 +131,18 @@ def main(arguments: list[str]) -> int:
     """The exit code: 0 no regression, 1 a regression, 2 usage."""
     parser = argparse.ArgumentParser(prog="bench compare", description=__doc__)
     parser.add_argument("old", type=Path)
-    parser.add_argument("new", type=Path)
+    parser.add_argument("new", type=Path, nargs="?", help="left out: a run with --against, compared within itself")
     parser.add_argument("-p", "--peer", action="append", help="whose changes count (rat)")
     parser.add_argument("--all", action="store_true", help="show all peers; only those named count")
     args = parser.parse_args(arguments)
     counted = set(args.peer or ["rat"])
     try:
-        old, new = load(args.old), load(args.new)
+        old = load(args.old)
+        new = old if args.new is None else load(args.new)
     except (OSError, ValueError) as error:
         print(f"bench compare: {error}", file=sys.stderr)
         return 2
-    changes = compare(old, new, None if args.all else counted)
+    changes = within(old) if args.new is None else compare(old, new, None if args.all else counted)
     if not any(change.peer in counted for change in changes):
         print(f"bench compare: the two have no figures of {', '.join(sorted(counted))} in common", file=sys.stderr)
         return 2

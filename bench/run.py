@@ -5,19 +5,24 @@ from __future__ import annotations
 import argparse
 import datetime
 import os
+import re
+import shutil
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from bench import compare
 from bench.harness import machine, report, results, workload
 from bench.harness.client import Client
 from bench.harness.environment import BENCH, ROOT, WORK
-from bench.harness.peer import Peer
+from bench.harness.peer import ALL, FRAMES, Peer
 from bench.harness.peer import discover as discover_peers
 from bench.harness.results import FLOOR
 from bench.harness.rounds import Fleet, Progress, measure
 from bench.harness.workload import Load, Workload
+from bench.instr import CannotCount, export
+from bench.peers import rat
 
 THRESHOLD = 0.10
 QUICK_ROUNDS = 2
@@ -57,6 +62,9 @@ def arguments_of(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--client", choices=("auto", "wrk", "own"), default="auto", help="what loads small requests")
     parser.add_argument("--output", type=Path, help="the result file (bench/results/DATE-MACHINE.json)")
     parser.add_argument("--no-plots", action="store_true")
+    parser.add_argument(
+        "--against", metavar="REVISION", help="this server as it was takes its turns as well, and is compared"
+    )
     parser.add_argument("--list", action="store_true", help="name workloads and peers")
     return parser.parse_args(arguments)
 
@@ -73,8 +81,18 @@ def main(arguments: list[str]) -> int:
             names = [peer.name for peer in peers if takes_part(peer, work, args.quick, bool(args.peer))]
             print(f"{work.name:10} {work.title}: {', '.join(names)}")
         return 0
+    if args.against:
+        try:
+            peers.insert(2, earlier(args.against))
+        except CannotCount as error:
+            print(f"bench: {error}", file=sys.stderr)
+            return 2
     result = run(args, peers, skipped, works)
     print(report.text(result))
+    if args.against:
+        print()
+        for change in compare.within(result):
+            print(compare.line(change))
     output = (
         args.output
         or BENCH / "results" / f"{result['date'][:10]}-{result['machine']['name']}{'-quick' if args.quick else ''}.json"
@@ -88,6 +106,17 @@ def main(arguments: list[str]) -> int:
             print(f"plot      {os.path.relpath(path)}")
     wrong = any(row["fault"] for work in result["workloads"].values() for row in work["rows"])
     return 1 if wrong or "rat" in result["skipped"] else 0
+
+
+def earlier(revision: str) -> Peer:
+    """This server as of *revision*.  Raises CannotCount when git does not have it."""
+    tree = WORK / f"tree-{re.sub(r'[^A-Za-z0-9.-]', '-', revision)}"
+    shutil.rmtree(tree, ignore_errors=True)
+    WORK.mkdir(exist_ok=True)
+    export(revision, tree)
+    shutil.rmtree(tree / "bench", ignore_errors=True)
+    paths = os.pathsep.join([str(tree), str(ROOT)])
+    return Peer(compare.BEFORE, rat.command, ALL | FRAMES, core=True, variables=lambda start: {"PYTHONPATH": paths})
 
 
 def choose(args: argparse.Namespace) -> tuple[list[Peer], dict[str, str], list[Workload]]:

@@ -94,6 +94,38 @@ def test_what_makes_a_comparison_doubtful_is_said(tmp_path: Path, capsys: pytest
         assert f"beware    {line}" in output
 
 
+def paired(old: list[float], new: list[float]) -> dict[str, Any]:
+    """A result in which this server and its earlier self took their turns in the same rounds."""
+    made = result({"rat": new, compare.BEFORE: old})
+    cells = [
+        {"peer": peer, "round": number, "cost": cost, "fault": None}
+        for peer, costs in (("rat", new), (compare.BEFORE, old))
+        for number, cost in enumerate(costs)
+    ]
+    made["workloads"]["get"]["cells"] = cells
+    return made
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize(("factor", "code"), [(1.2, 1), (1.0, 0), (0.8, 0)])
+def test_turns_in_the_same_rounds_are_compared_in_pairs(tmp_path: Path, seed: int, factor: float, code: int) -> None:
+    # The machine's speed halves and doubles from round to round, for both alike; beside that there is noise of 3 %.
+    dice = random.Random(seed)
+    speed = [dice.uniform(0.5, 2.0) for _ in range(9)]
+    old = [20.0 * pace * dice.uniform(0.97, 1.03) for pace in speed]
+    new = [20.0 * factor * pace * dice.uniform(0.97, 1.03) for pace in speed]
+    path = tmp_path / "one.json"
+    results.save(path, paired(old, new))
+    assert compare.main([str(path)]) == code
+
+
+def test_within_one_run_a_wrong_answer_is_a_regression(tmp_path: Path) -> None:
+    made = paired([20.0, 20.0], [20.0, 20.0])
+    made["workloads"]["get"]["cells"][1]["fault"] = "status 500"
+    results.save(tmp_path / "one.json", made)
+    assert compare.main([str(tmp_path / "one.json")]) == 1
+
+
 def test_nothing_in_common_is_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path, result({"rat": [1.0]}), result({"rat": [1.0]}, workload="json")) == 2
     assert "the two have no figures of rat in common" in capsys.readouterr().err
