@@ -9,7 +9,7 @@ __all__ = ["draw"]
 
 
 def draw(result: dict[str, Any], path: Path) -> None:
-    """Two panels of bars, encode and decode; 1.0 is the best peer of the cell.  The suffix of *path* says which format."""
+    """Two panels of bars, encode and decode; 1.0 is the best peer of the cell.  The suffix of *path* is the format."""
     import matplotlib
 
     matplotlib.use("agg")

@@ -28,13 +28,34 @@ def _time(call: Call, argument: Any, loops: int) -> float:
     return (thread_time_ns() - begin) / loops
 
 
+def _time_fresh(call: Call, copies: Callable[[int], list[Any]], loops: int, batch: int) -> float:
+    """The same with an argument of its own for each call."""
+    taken = done = 0
+    while done < loops:
+        arguments = copies(batch)
+        begin = thread_time_ns()
+        for argument in arguments:
+            call(argument)
+        taken += thread_time_ns() - begin
+        done += batch
+    return taken / done
+
+
 def interleave(
-    calls: Mapping[str, tuple[Call, Any]], *, rounds: int, slice_ns: int = 2_000_000, seed: int = 23
+    calls: Mapping[str, tuple[Call, Any]],
+    *,
+    rounds: int,
+    slice_ns: int = 2_000_000,
+    batch: int = 0,
+    seed: int = 23,
 ) -> dict[str, list[float]]:
-    """Nanoseconds a call, by name and round.  The collector is off while the clock runs, as in timeit."""
+    """Nanoseconds a call, by name and round.  The collector is off while the clock runs, as in timeit.
+
+    Each call has a callable and its argument; with *batch*, a callable and what makes that many fresh arguments.
+    """
     loops = {}
     for name, (call, argument) in calls.items():
-        once = min(_time(call, argument, 1) for _ in range(2))
+        once = min(_time_fresh(call, argument, 2, 1) if batch else _time(call, argument, 1) for _ in range(2))
         loops[name] = max(1, round(slice_ns / max(once, 50.0)))
     order = list(calls)
     rng = random.Random(seed)
@@ -46,7 +67,8 @@ def interleave(
             rng.shuffle(order)
             for name in order:
                 call, argument = calls[name]
-                timings[name].append(_time(call, argument, loops[name]))
+                taken = _time_fresh(call, argument, loops[name], batch) if batch else _time(call, argument, loops[name])
+                timings[name].append(taken)
     finally:
         gc.enable()
     return timings

@@ -87,7 +87,7 @@ enum {
 
 /* The writer's tables (section 5).  Keys are found through an open-addressed index by the hash that every str in a dict
    has already; a shape is a run of pointers to keys of the table. */
-enum { KEY_SLOTS = 4096, SHAPE_SLOTS = 1024 };
+enum { KEY_SLOTS = 2048, SHAPE_SLOTS = 1024 };
 
 typedef struct {
     uint32_t at; /* first of its keys in the arena */

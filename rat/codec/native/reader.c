@@ -320,7 +320,9 @@ static PyObject *read_big_int(Reader *r, const uint8_t *start) {
 /* Bytes */
 
 static PyObject *data_view(Reader *r) {
-    if (r->view == NULL) r->view = PyObject_CallOneArg(r->st->byte_view, r->data);
+    if (r->view == NULL)
+        r->view = PyBytes_CheckExact(r->data) ? PyMemoryView_FromObject(r->data)
+                                              : PyObject_CallOneArg(r->st->byte_view, r->data);
     return r->view;
 }
 
@@ -329,7 +331,7 @@ static NOINLINE PyObject *slice_data(Reader *r, size_t size) {
     if (view == NULL) return NULL;
     Py_ssize_t at = r->p - r->begin;
     PyObject *part = PySequence_GetSlice(view, at, at + (Py_ssize_t)size);
-    if (part == NULL) return NULL;
+    if (part == NULL || PyMemoryView_GET_BUFFER(part)->readonly) return part;
     PyObject *readonly = PyObject_CallMethod(part, "toreadonly", NULL);
     Py_DECREF(part);
     return readonly;

@@ -34,6 +34,7 @@ typedef struct {
 } Writer;
 
 static int write_value(Writer *w, PyObject *v, int depth);
+static inline int write_any(Writer *w, PyObject *v, int depth);
 
 /* Refusals: -1 with message set, or with an exception set. */
 
@@ -461,8 +462,9 @@ static int write_items(Writer *w, PyObject *list, Py_ssize_t count, int depth) {
     return 0;
 }
 
-/* How many items ahead of the one that is written memory is asked for. */
-enum { AHEAD = 12 };
+/* How many items ahead of the one that is written memory is asked for; and from how many bytes on that pays for dicts: what
+   a shorter message is made of is in the cache, mostly. */
+enum { AHEAD = 12, FAR = 16384 };
 
 /* Section 6.  The index is kept aside until the items are written. */
 static int write_indexed(Writer *w, PyObject *list, Py_ssize_t count, int depth) {
@@ -607,7 +609,7 @@ other:
     return 0;
 }
 
-static int write_list(Writer *w, PyObject *list, int depth) {
+static NOINLINE int write_list(Writer *w, PyObject *list, int depth) {
     if (open_container(w, depth, "list", false) < 0) return -1;
     Py_ssize_t count = PyList_GET_SIZE(list);
     if (count >= PACK_FROM) {
@@ -856,7 +858,7 @@ static NOINLINE int write_keys(Writer *w, PyObject *dict, Py_ssize_t count) {
     for (Py_ssize_t i = 0; i < count; i++) {
         PyObject *key;
         walk_next(&walk, &key, &value);
-        size_t hash = (size_t)str_hash(key), slot;
+        size_t hash = (size_t)str_hash(key), slot = 0;
         int number = key_number(t, key, hash, &slot);
         if (number < 0) {
             all_known = false;
@@ -912,7 +914,7 @@ static NOINLINE int refuse_changed(Writer *w, PyObject *dict, Py_ssize_t count) 
 
 static int write_entries(Writer *w, PyObject *dict, int depth);
 
-static int write_dict(Writer *w, PyObject *dict, int depth) {
+static NOINLINE int write_dict(Writer *w, PyObject *dict, int depth) {
     if (open_container(w, depth, "dict", false) < 0) return -1;
     Py_ssize_t count = PyDict_GET_SIZE(dict);
     if (UNLIKELY(count > MAX_SHAPE_KEYS)) return write_entries(w, dict, depth);
@@ -920,7 +922,7 @@ static int write_dict(Writer *w, PyObject *dict, int depth) {
     WriteTables *t = w->t;
     DictWalk walk;
     walk_begin(&walk, dict);
-    prefetch_entries(walk, count, true);
+    if (w->p - w->begin > FAR) prefetch_entries(walk, count, true);
     int guess = t->next[t->last];
     if (guess < t->shape_count && t->shapes[guess].count == count &&
         has_keys(walk, t->arena + t->shapes[guess].at, count)) {
@@ -947,7 +949,7 @@ static int write_dict(Writer *w, PyObject *dict, int depth) {
         } else {
             walk_next(&walk, &key, &value);
         }
-        if (UNLIKELY(write_value(w, value, depth + 1) < 0)) {
+        if (UNLIKELY(write_any(w, value, depth + 1) < 0)) {
             if (w->message != NULL) {
                 Py_INCREF(key);
                 add_key(w, key);
@@ -1110,7 +1112,8 @@ static NOINLINE int write_bincode_value(Writer *w, PyObject *v, int depth) {
     return write_other(w, v, depth);
 }
 
-static int write_value(Writer *w, PyObject *v, int depth) {
+/* Inlined where values come one after the other. */
+static inline __attribute__((always_inline)) int write_any(Writer *w, PyObject *v, int depth) {
     PyTypeObject *type = Py_TYPE(v);
     if (UNLIKELY(w->bincode)) return write_bincode_value(w, v, depth);
     if (type == &PyUnicode_Type) return write_str(w, v);
@@ -1124,6 +1127,8 @@ static int write_value(Writer *w, PyObject *v, int depth) {
     if (type == &PyBytes_Type) return write_bytes(w, v, TAG_BYTES);
     return write_other(w, v, depth);
 }
+
+static int write_value(Writer *w, PyObject *v, int depth) { return write_any(w, v, depth); }
 
 /* Tables */
 
