@@ -83,8 +83,7 @@ def call_style(handler: Handler, names: Sequence[str], *, complete: bool = True)
 def _normalise(value: Any, request: Request) -> Response:
     """The answer that *value* stands for.  Accept is looked at for what it has a say in, and only where it speaks of
     DataValue: for all others the answer is JSON, and nothing is parsed."""
-    kind = type(value)
-    if kind is str or kind is bytes or b"rat.datavalue" not in request.head.field_section:
+    if type(value) is str or type(value) is bytes or b"rat.datavalue" not in request.head.field_section:
         return normalise(value)
     return normalise(value, request.headers.combined("accept"))
 

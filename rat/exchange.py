@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from rat.service import Service
     from rat.stream.subscription import Subscription
 
-__all__ = ["Cause", "Exchange", "Stage"]
+__all__ = ["EAGER", "Cause", "Exchange", "Stage", "spawn"]
 
 log = logging.getLogger("rat.server")
 access = logging.getLogger("rat.access")
@@ -106,20 +106,19 @@ class Owner(Protocol):
         """The client has closed its side."""
 
 
+EAGER: Final = sys.version_info >= (3, 12)
+"""A task takes its first step when it is made, not in the loop's next turn."""
+
 if sys.version_info >= (3, 12):
 
     def spawn(service: Service, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """A task that takes its first step now, in a context that no other request has touched."""
-        return asyncio.Task(coroutine, loop=service.loop, eager_start=True, context=service.context.copy())
-
-    EAGER = True
+        """A task in a context that no other request has touched."""
+        return asyncio.Task(coroutine, loop=service.loop, context=service.context.copy(), eager_start=True)
 else:
 
     def spawn(service: Service, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """A task that takes its first step in the loop's next turn, in a context that no other request has touched."""
+        """A task in a context that no other request has touched."""
         return asyncio.Task(coroutine, loop=service.loop, context=service.context.copy())
-
-    EAGER = False
 
 
 def _close(response: Response) -> None:
@@ -211,10 +210,7 @@ class Exchange:
         timeout = endpoint.timeout
         self.deadline = None if timeout is None else service.clock.now + timeout
         if endpoint.is_async or (body is not None and endpoint.reads_content):
-            self.flow.holding = not EAGER
-            task = spawn(service, self._run(endpoint, request))
-            if not task.done():
-                self.task = task
+            self._begin(self._run(endpoint, request))
         else:
             try:
                 response: Response = service.context.copy().run(endpoint.respond, request)  # type: ignore[assignment]
@@ -225,10 +221,14 @@ class Exchange:
             except Exception as error:
                 self._failed(error)
             else:
-                self.flow.holding = not EAGER
-                task = spawn(service, self._send_later(response, request))
-                if not task.done():
-                    self.task = task
+                self._begin(self._send_later(response, request))
+
+    def _begin(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run *coroutine* as the task of this request; what it writes in its first step leaves in one write."""
+        self.flow.holding = not EAGER
+        task = spawn(self.service, coroutine)
+        if not task.done():
+            self.task = task
 
     def _new_body(self, limit: int | None) -> BodyReader:
         high_water = self.service.config.limits.body_high_water
@@ -481,7 +481,8 @@ class Exchange:
         if self.service.access_log:
             self._log_access(status)
         self.response = None
-        _close(response)
+        if response.closers is not None:
+            _close(response)
         if self.body is not None:
             self._drop_body()
         self.stage = _IDLE

@@ -154,7 +154,7 @@ class FileResponse(Response):
         self.body = b""
         self.compress = False
         self.is_open_ended = False
-        self._closers = None
+        self.closers = None
         self._headers = None
         self._trailers = None
         self._fields = () if headers is None else field_lines(headers)
@@ -174,6 +174,6 @@ class FileResponse(Response):
             found = opened, file_fields(opened, extra, self._content_type)
             _cache.put(key, *found)
         response = answer_file(request, *found, self.status)
-        if self._closers is not None:
+        if self.closers is not None:
             response.on_close(self.close)
         return response

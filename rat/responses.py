@@ -42,7 +42,7 @@ class Response:
     is asked for them after the last piece.  *compress*: None lets the server decide, False forbids.
     """
 
-    __slots__ = ("_closers", "_fields", "_headers", "_trailers", "body", "compress", "is_open_ended", "status")
+    __slots__ = ("_fields", "_headers", "_trailers", "body", "closers", "compress", "is_open_ended", "status")
 
     prepare: Callable[[Request], Awaitable[Response]] | None = None
     """What the shell awaits before it sends the answer, on answers that need it; the answer it gives is sent."""
@@ -63,7 +63,7 @@ class Response:
     ) -> None:
         self.status = checked_status(status)
         self.compress = compress
-        self._closers: list[Callable[[], object]] | None = None
+        self.closers = None
         self._headers: MutableHeaders | None = None
         self._trailers: Trailers = trailers
         self._fields: FieldLines = _NO_FIELDS
@@ -126,7 +126,7 @@ class Response:
         response._fields = fields
         response._headers = None
         response._trailers = None
-        response._closers = None
+        response.closers = None
         return response
 
     @property
@@ -199,18 +199,21 @@ class Response:
         secure = secure or name.startswith(("__Secure-", "__Host-"))
         self.set_cookie(name, max_age=0, expires=0, path=path, domain=domain, secure=secure)
 
+    closers: list[Callable[[], object]] | None
+    """What ``close`` will call; None for nothing."""
+
     def on_close(self, callback: Callable[[], object]) -> None:
         """Have *callback* called once, after the answer has ended in whatever way."""
-        if self._closers is None:
-            self._closers = []
-        self._closers.append(callback)
+        if self.closers is None:
+            self.closers = []
+        self.closers.append(callback)
 
     def close(self) -> None:
         """Run what ``on_close`` was given, last first.  All of it runs; the first exception is raised at the end."""
         failure: BaseException | None = None
-        while self._closers:
+        while self.closers:
             try:
-                self._closers.pop()()
+                self.closers.pop()()
             except Exception as error:
                 failure = failure or error
         if failure is not None:

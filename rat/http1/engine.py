@@ -155,6 +155,8 @@ class HttpEngine(AnswerSide):
                 match = self._lane(data, at)
                 if match is not None and match.end() - at <= self._lane_size:
                     return self._take_match(match, data)
+            elif not data and not self._eof:
+                return NEED_DATA
             return self._next_head()
         if state is _BODY:
             return self._next_content()
