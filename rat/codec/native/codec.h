@@ -140,6 +140,7 @@ typedef struct {
     PyTypeObject *encoder_type, *decoder_type;
     /* Tables at rest, so that a call need not clear 30 KiB; NULL while a call has them. */
     WriteTables *spare_write;
+    size_t expected; /* what the last message of more than the first buffer took, and a bit */
     ReadTables *spare_read;
     /* Short ASCII keys by their bytes, and templates by their keys: bounded, replaced when others come. */
     PyObject *key_cache[KEY_CACHE];

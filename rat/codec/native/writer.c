@@ -114,6 +114,9 @@ static NOINLINE PyObject *raise_refusal(Writer *w, Py_ssize_t item) {
 
 /* Room */
 
+/* Messages up to this size let the next one begin with as much room. */
+enum { EXPECTED_MOST = 1 << 20 };
+
 static NOINLINE int grow(Writer *w, size_t n) {
     size_t used = (size_t)(w->p - w->begin);
     if (n > (size_t)PY_SSIZE_T_MAX / 4 - used) {
@@ -125,6 +128,7 @@ static NOINLINE int grow(Writer *w, size_t n) {
     if (size < 2 * have) size = have > (8u << 20) ? have + have / 2 + n : 2 * have;
     if (size < 4096) size = 4096;
     if (w->bytes == NULL) {
+        if (size < w->st->expected && n < size) size = w->st->expected;
         PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
         if (bytes == NULL) return -1;
         memcpy(PyBytes_AS_STRING(bytes), w->begin, used);
@@ -1188,7 +1192,14 @@ static PyObject *take_bytes(Writer *w) {
     Py_ssize_t used = w->p - w->begin;
     if (w->bytes == NULL) return PyBytes_FromStringAndSize((char *)w->begin, used);
     PyObject *bytes = w->bytes;
+    Py_ssize_t size = PyBytes_GET_SIZE(bytes);
     w->bytes = NULL;
+    w->st->expected = used < EXPECTED_MOST ? (size_t)used + (size_t)used / 32 : 0;
+    if (size - used <= used / 16) { /* not worth a realloc */
+        Py_SET_SIZE(bytes, used);
+        PyBytes_AS_STRING(bytes)[used] = 0;
+        return bytes;
+    }
     if (_PyBytes_Resize(&bytes, used) < 0) return NULL;
     return bytes;
 }
