@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.harness.environment import ROOT
-from bench.harness.report import figure, notes, ratio_to
+from bench.harness.report import figure, notes, ratio_to, share
 from bench.harness.results import load
 
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -67,7 +67,7 @@ def _summary(result: dict[str, Any]) -> list[str]:
         ratios = [ratio_to(work, "rat", rival) for rival in ("floor", *rivals)]
         if ratios[0] is None:
             continue
-        cells = [f"{ratios[0]:.2f}"] + [f"{ratio:.2f}x" if ratio else "" for ratio in ratios[1:]]
+        cells = [share(ratios[0])] + [f"{ratio:.2f}x" if ratio else "" for ratio in ratios[1:]]
         lines.append(f"| {work['title']} | {' | '.join(cells)} |")
     return lines
 
@@ -90,7 +90,7 @@ def _section(work: dict[str, Any]) -> list[str]:
         ratios = row["ratios"]
         lines.append(
             f"| {name} | {figure(row['cost'])} | {figure(row['low'])} - {figure(row['high'])} "
-            f"| {row['ratio'] or 0:.2f} | {min(ratios):.2f} - {max(ratios):.2f} "
+            f"| {share(row['ratio'])} | {share(min(ratios))} - {share(max(ratios))} "
             f"| {row['kept']}{' (disturbed)' if row['disturbed'] else ''} |"
             if ratios
             else f"| {name} | {figure(row['cost'])} | | | | |"

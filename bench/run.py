@@ -61,6 +61,7 @@ def arguments_of(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--client", choices=("auto", "wrk", "own"), default="auto", help="what loads small requests")
     parser.add_argument("--output", type=Path, help="the result file (bench/results/DATE-MACHINE.json)")
+    parser.add_argument("--no-repeats", action="store_true", help="disturbed turns are not taken again")
     parser.add_argument("--no-plots", action="store_true")
     parser.add_argument(
         "--against", metavar="REVISION", help="this server as it was takes its turns as well, and is compared"
@@ -168,7 +169,7 @@ def run(args: argparse.Namespace, peers: list[Peer], skipped: dict[str, str], wo
                 client,
                 cores=cores,
                 rounds=rounds,
-                most=rounds if args.quick else rounds * EXTRA,
+                most=rounds if args.quick or args.no_repeats else rounds * EXTRA,
                 seconds=args.seconds or work.seconds,
                 threshold=args.threshold,
                 say=progress,

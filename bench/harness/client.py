@@ -229,6 +229,10 @@ class Client:
         return turn
 
     def _frames(self, server: Server, workload: Workload, seconds: float) -> Turn:
+        if server.peer.client:
+            command = [sys.executable, "-m", "bench.harness.rpc_client", server.peer.client, str(server.port)]
+            command += ["--in-flight", str(workload.pipeline), "-d", str(seconds)]
+            return self._calls([*command, "--server-pid", str(server.process.pid)])
         command = [sys.executable, "-m", "rat.cli.bench", "frames", f"127.0.0.1:{server.port}", "--json"]
         command += ["-d", str(seconds), "-c", str(workload.connections), "-p", str(workload.pipeline)]
         command += ["--server-pid", str(server.process.pid)]
@@ -247,6 +251,9 @@ class Client:
         else:
             (self.work / "expected").write_text(json.dumps(RECORD))
             command += ["--call", workload.path, "--expect-json", str(self.work / "expected")]
+        return self._calls(command)
+
+    def _calls(self, command: list[str]) -> Turn:
         _, output, errors, cpu = self._spawn(command)
         turn, figures = _from_json(output, errors, cpu)
         if figures and figures["answers"]:

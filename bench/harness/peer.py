@@ -38,6 +38,7 @@ class Peer:
     core      takes part in quick runs and in every workload; the others in the main ones
     needs     distributions that must be installed
     binary    a program that must be on the PATH, and how to ask its version
+    client    the protocol, when only its own client speaks it: see rpc_client
     variables environment variables, from a Start
     """
 
@@ -47,6 +48,7 @@ class Peer:
     core: bool = False
     needs: tuple[str, ...] = ()
     binary: tuple[str, ...] = ()
+    client: str = ""
     variables: Callable[[Start], dict[str, str]] = field(default=lambda start: {})
 
     def missing(self) -> str | None:

@@ -10,6 +10,8 @@ from typing import Any
 
 import matplotlib  # type: ignore[import-not-found,unused-ignore]
 
+from bench.harness.report import share
+
 matplotlib.use("Agg")
 matplotlib.rcParams["svg.hashsalt"] = "bench"
 from matplotlib import pyplot as plt  # type: ignore[import-not-found,unused-ignore]  # noqa: E402
@@ -64,7 +66,7 @@ def _draw(axis: Any, work: dict[str, Any]) -> None:
     axis.errorbar(ratios, names, xerr=[below, above], fmt="none", ecolor="#0f172a", elinewidth=1.0, capsize=2.5)
     widest = max(max(row["ratios"]) for row in rows)
     for name, row in zip(names, rows, strict=True):
-        text = f" {row['ratio']:.2f}   {_cost(work, row)}"
+        text = f" {share(row['ratio'])}   {_cost(work, row)}"
         axis.text(max(row["ratios"]) + 0.01 * widest, name, text, va="center", fontsize=7.5, color="#334155")
     axis.axvline(1.0, color=FLOOR_COLOUR, linewidth=0.8, linestyle=":")
     axis.set_xlim(0, widest * 1.45)

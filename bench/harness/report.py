@@ -6,7 +6,7 @@ from typing import Any
 
 from bench.harness.results import FLOOR
 
-__all__ = ["notes", "table", "text"]
+__all__ = ["figure", "notes", "share", "table", "text"]
 
 
 def figure(value: float | None) -> str:
@@ -16,6 +16,13 @@ def figure(value: float | None) -> str:
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 1 else f"{value:.3f}"
+
+
+def share(value: float | None) -> str:
+    """A ratio to the floor: two decimals, three below a tenth."""
+    if value is None:
+        return "-"
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
 
 
 def table(workload: dict[str, Any]) -> list[list[str]]:
@@ -33,8 +40,8 @@ def table(workload: dict[str, Any]) -> list[list[str]]:
                 row["peer"],
                 figure(row["cost"]),
                 f"{figure(row['low'])}-{figure(row['high'])}" if row["cost"] is not None else "",
-                f"{row['ratio']:.2f}" if row["ratio"] is not None else "-",
-                f"{min(ratios):.2f}-{max(ratios):.2f}" if ratios else "",
+                share(row["ratio"]),
+                f"{share(min(ratios))}-{share(max(ratios))}" if ratios else "",
                 _turns(row),
                 _rate(workload, row),
                 figure(row["p99"] * 1e3) if row["p99"] is not None else "",

@@ -1,4 +1,4 @@
-"""Peers of the frame workloads beside this server: msgpack over asyncio's streams."""
+"""What else one would call procedures with: msgpack over asyncio's streams, grpcio, websockets."""
 
 from bench.harness.peer import Peer
 
@@ -9,5 +9,19 @@ PEERS = [
         frozenset({"frames"}),
         core=True,
         needs=("msgpack", "uvloop"),
-    )
+    ),
+    Peer(
+        "grpcio",
+        lambda start: [start.python, "-m", "bench.peers.apps.rpc_app", "grpc"],
+        frozenset({"frames"}),
+        needs=("grpcio", "msgpack"),
+        client="grpc",
+    ),
+    Peer(
+        "websockets",
+        lambda start: [start.python, "-m", "bench.peers.apps.rpc_app", "websockets"],
+        frozenset({"frames"}),
+        needs=("websockets", "msgpack", "uvloop"),
+        client="websockets",
+    ),
 ]
