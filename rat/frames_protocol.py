@@ -86,7 +86,8 @@ class FramesProtocol(Peer):
             self.loop.call_soon(task.cancel)
 
     def _cancel_all(self) -> None:
-        for stream_id in self._tasks:
+        for stream_id, task in self._tasks.items():
+            self.service.watch(task)
             self._cancel(stream_id)
 
     def now(self) -> float:
