@@ -87,7 +87,7 @@ enum {
 
 /* The writer's tables (section 5).  Keys are found through an open-addressed index by the hash that every str in a dict
    has already; a shape is a run of pointers to keys of the table. */
-enum { KEY_SLOTS = 2048, SHAPE_SLOTS = 1024 };
+enum { KEY_SLOTS = 2048, KEY_BITS = 16384, SHAPE_SLOTS = 1024 };
 
 typedef struct {
     uint32_t at; /* first of its keys in the arena */
@@ -98,6 +98,7 @@ typedef struct {
 typedef struct {
     int key_count;
     int shape_count;
+    int indexed; /* shapes[0 .. indexed) are in shape_index: the others follow when one is looked for */
     int owned;     /* keys[0 .. owned) are references of our own; the others the value's, which holds them while no Python runs */
     bool owns_all; /* every new key is */
     bool outlives; /* the tables go on after the message */
@@ -105,8 +106,10 @@ typedef struct {
     PyObject **arena;
     uint8_t last;             /* the shape written last */
     uint8_t next[MAX_SHAPES]; /* what followed each shape when it was written the last time: a guess */
+    /* One bit for each key, by its hash: most keys that are not in the table end here, and the branch is foreseen. */
+    uint64_t filter[KEY_BITS / 64];
     PyObject *keys[MAX_KEYS];
-    uint16_t key_slot[MAX_KEYS];
+    uint16_t key_slot[MAX_KEYS], key_bit[MAX_KEYS];
     WriteShape shapes[MAX_SHAPES];
     uint32_t key_index[KEY_SLOTS]; /* upper half of the hash, number + 1: a miss touches no other key */
     uint16_t shape_index[SHAPE_SLOTS];

@@ -732,14 +732,15 @@ static NOINLINE bool same_text(PyObject *one, PyObject *other) {
            memcmp(PyUnicode_DATA(one), PyUnicode_DATA(other), (size_t)length * PyUnicode_KIND(one)) == 0;
 }
 
-/* The number of key; or -1, and the slot of the index where it would stand. */
-static inline int key_number(WriteTables *t, PyObject *key, size_t hash, size_t *slot) {
+static inline size_t key_bit(size_t hash) { return hash >> 11 & (KEY_BITS - 1); }
+
+/* The number of key, or -1. */
+static inline int key_number(WriteTables *t, PyObject *key, size_t hash) {
+    size_t bit = key_bit(hash);
+    if ((t->filter[bit / 64] >> bit % 64 & 1) == 0) return -1;
     for (size_t i = hash & (KEY_SLOTS - 1);; i = (i + 1) & (KEY_SLOTS - 1)) {
         uint32_t entry = t->key_index[i];
-        if (entry == 0) {
-            *slot = i;
-            return -1;
-        }
+        if (entry == 0) return -1;
         if ((entry ^ (uint32_t)hash) & 0xFFFF0000u) continue;
         int number = (int)(entry & 0xFFFF) - 1;
         PyObject *known = t->keys[number];
@@ -747,8 +748,10 @@ static inline int key_number(WriteTables *t, PyObject *key, size_t hash, size_t 
     }
 }
 
-static void index_key(WriteTables *t, int number) {
-    size_t hash = (size_t)str_hash(t->keys[number]), slot = hash & (KEY_SLOTS - 1);
+static inline void index_key(WriteTables *t, int number, size_t hash) {
+    size_t slot = hash & (KEY_SLOTS - 1), bit = key_bit(hash);
+    t->filter[bit / 64] |= (uint64_t)1 << bit % 64;
+    t->key_bit[number] = (uint16_t)bit;
     while (t->key_index[slot]) slot = (slot + 1) & (KEY_SLOTS - 1);
     t->key_index[slot] = (uint32_t)(hash & 0xFFFF0000u) | (uint32_t)(number + 1);
     t->key_slot[number] = (uint16_t)slot;
@@ -760,7 +763,16 @@ static size_t shape_hash(PyObject **keys, Py_ssize_t count) {
     return (size_t)(hash >> 40) & (SHAPE_SLOTS - 1);
 }
 
+static void index_shape(WriteTables *t, int number) {
+    WriteShape *shape = &t->shapes[number];
+    size_t slot = shape_hash(t->arena + shape->at, shape->count);
+    while (t->shape_index[slot]) slot = (slot + 1) & (SHAPE_SLOTS - 1);
+    t->shape_index[slot] = (uint16_t)(number + 1);
+    shape->slot = (uint16_t)slot;
+}
+
 static int shape_number(WriteTables *t, PyObject **keys, Py_ssize_t count) {
+    while (t->indexed < t->shape_count) index_shape(t, t->indexed++);
     for (size_t slot = shape_hash(keys, count);; slot = (slot + 1) & (SHAPE_SLOTS - 1)) {
         int number = (int)t->shape_index[slot] - 1;
         if (number < 0) return -1;
@@ -768,14 +780,6 @@ static int shape_number(WriteTables *t, PyObject **keys, Py_ssize_t count) {
         if (shape->count == count && memcmp(t->arena + shape->at, keys, (size_t)count * sizeof(PyObject *)) == 0)
             return number;
     }
-}
-
-static void index_shape(WriteTables *t, int number) {
-    WriteShape *shape = &t->shapes[number];
-    size_t slot = shape_hash(t->arena + shape->at, shape->count);
-    while (t->shape_index[slot]) slot = (slot + 1) & (SHAPE_SLOTS - 1);
-    t->shape_index[slot] = (uint16_t)(number + 1);
-    shape->slot = (uint16_t)slot;
 }
 
 static int add_shape(WriteTables *t, PyObject **keys, Py_ssize_t count) {
@@ -794,12 +798,11 @@ static int add_shape(WriteTables *t, PyObject **keys, Py_ssize_t count) {
     t->shapes[number] = (WriteShape){t->arena_used, 0, (uint16_t)count};
     t->arena_used += (uint32_t)count;
     t->next[number] = 0;
-    index_shape(t, number);
     return number;
 }
 
 /* The slot of a key that the table does not have; it is entered if it may. */
-static inline int write_new_key(Writer *w, PyObject *key, size_t hash, size_t slot, bool *in_table) {
+static inline int write_new_key(Writer *w, PyObject *key, size_t hash, bool *in_table) {
     WriteTables *t = w->t;
     size_t size = (size_t)PyUnicode_GET_LENGTH(key);
     bool is_ascii = str_is_ascii(key);
@@ -810,8 +813,7 @@ static inline int write_new_key(Writer *w, PyObject *key, size_t hash, size_t sl
         if (t->key_count < MAX_KEYS) {
             int number = t->key_count++;
             t->keys[number] = key;
-            t->key_index[slot] = (uint32_t)(hash & 0xFFFF0000u) | (uint32_t)(number + 1);
-            t->key_slot[number] = (uint16_t)slot;
+            index_key(t, number, hash);
             if (t->owns_all) {
                 Py_INCREF(key);
                 t->owned++;
@@ -862,11 +864,11 @@ static NOINLINE int write_keys(Writer *w, PyObject *dict, Py_ssize_t count) {
     for (Py_ssize_t i = 0; i < count; i++) {
         PyObject *key;
         walk_next(&walk, &key, &value);
-        size_t hash = (size_t)str_hash(key), slot = 0;
-        int number = key_number(t, key, hash, &slot);
+        size_t hash = (size_t)str_hash(key);
+        int number = key_number(t, key, hash);
         if (number < 0) {
             all_known = false;
-            if (write_new_key(w, key, hash, slot, &in_table) < 0) return -2;
+            if (write_new_key(w, key, hash, &in_table) < 0) return -2;
             keys[i] = key;
         } else {
             if (room(w, 2) < 0) return -2;
@@ -1153,11 +1155,15 @@ static void release_keys(WriteTables *t, int from) {
 void write_tables_clear(WriteTables *t) {
     if (t->key_count > 256) {
         memset(t->key_index, 0, sizeof t->key_index);
+        memset(t->filter, 0, sizeof t->filter);
     } else {
-        for (int i = 0; i < t->key_count; i++) t->key_index[t->key_slot[i]] = 0;
+        for (int i = 0; i < t->key_count; i++) {
+            t->key_index[t->key_slot[i]] = 0;
+            t->filter[t->key_bit[i] / 64] = 0;
+        }
     }
-    for (int i = 0; i < t->shape_count; i++) t->shape_index[t->shapes[i].slot] = 0;
-    t->key_count = t->shape_count = 0;
+    for (int i = 0; i < t->indexed; i++) t->shape_index[t->shapes[i].slot] = 0;
+    t->key_count = t->shape_count = t->indexed = 0;
     t->arena_used = 0;
     t->last = t->next[0] = 0;
     t->owns_all = t->outlives;
@@ -1168,14 +1174,15 @@ void write_tables_clear(WriteTables *t) {
 void write_tables_cut(WriteTables *t, int keys, int shapes) {
     if (t->key_count == keys && t->shape_count == shapes) return;
     memset(t->key_index, 0, sizeof t->key_index);
+    memset(t->filter, 0, sizeof t->filter);
     memset(t->shape_index, 0, sizeof t->shape_index);
     t->key_count = keys;
     t->shape_count = shapes;
     t->arena_used = shapes ? t->shapes[shapes - 1].at + t->shapes[shapes - 1].count : 0;
     t->last = 0;
     memset(t->next, 0, sizeof t->next);
-    for (int i = 0; i < keys; i++) index_key(t, i);
-    for (int i = 0; i < shapes; i++) index_shape(t, i);
+    for (int i = 0; i < keys; i++) index_key(t, i, (size_t)str_hash(t->keys[i]));
+    t->indexed = 0;
     release_keys(t, keys);
 }
 
