@@ -83,7 +83,7 @@ def call_style(handler: Handler, names: Sequence[str], *, complete: bool = True)
 def _normalise(value: Any, request: Request) -> Response:
     """The answer that *value* stands for.  Accept is looked at for what it has a say in, and only where it speaks of
     DataValue: for all others the answer is JSON, and nothing is parsed."""
-    if type(value) is str or type(value) is bytes or b"rat.datavalue" not in request.head.field_section:
+    if type(value) is str or type(value) is bytes or not request.head.mentions(b"rat.datavalue"):
         return normalise(value)
     return normalise(value, request.headers.combined("accept"))
 

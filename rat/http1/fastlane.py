@@ -80,13 +80,14 @@ _KEPT_SIZE = 128
 class LaneWriter:
     """Writes complete answers from prebuilt parts; one for all connections with the same Server field."""
 
-    __slots__ = ("_date", "_lines", "_server", "_starts")
+    __slots__ = ("_blocks", "_date", "_lines", "_server", "_starts")
 
     def __init__(self, server: bytes | None) -> None:
         self._server = b"" if server is None else b"Server: %b\r\n" % server
         self._date: bytes | None = None
         self._starts: dict[int, bytes] = {}
         self._lines: dict[tuple[bytes, bytes], bytes] = {}
+        self._blocks: dict[tuple[tuple[bytes, bytes], ...], bytes] = {}
 
     def complete(self, event: CompleteResponse, date: bytes) -> bytes | None:
         """The bytes of *event* on a connection that stays open, for a method that wants content; None if unusual.
@@ -117,14 +118,21 @@ class LaneWriter:
         if len(fields) == 1:
             line = lines.get(fields[0]) or self._line(fields[0])
             return None if line is None else b"".join((start, line, end, content))
-        parts = [start]
+        if type(fields) is tuple:
+            # A constant of the application, most likely: kept joined.
+            block = self._blocks.get(fields)
+            if block is not None:
+                return b"".join((start, block, end, content))
+        written: list[bytes] = []
         for field in fields:
             line = lines.get(field) or self._line(field)
             if line is None:
                 return None
-            parts.append(line)
-        parts += (end, content)
-        return b"".join(parts)
+            written.append(line)
+        block = b"".join(written)
+        if type(fields) is tuple and len(self._blocks) < _KEPT_LINES and len(block) < 2 * _KEPT_SIZE:
+            self._blocks[fields] = block
+        return b"".join((start, block, end, content))
 
     def _start(self, status: int, date: bytes) -> bytes | None:
         """Status line, Date and Server; None where content is not allowed or the status is not a known final one."""
