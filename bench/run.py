@@ -73,6 +73,9 @@ def arguments_of(arguments: list[str]) -> argparse.Namespace:
 def main(arguments: list[str]) -> int:
     """The exit code: 1 when a peer answered wrongly, 2 for usage."""
     args = arguments_of(arguments)
+    if not sys.platform.startswith("linux"):
+        print(f"bench: CPU time of servers is read from /proc, which {sys.platform} does not have", file=sys.stderr)
+        return 2
     peers, skipped, works = choose(args)
     if not works or len(peers) < 1:
         print(f"bench: nothing to do; workloads are {', '.join(w.name for w in workload.discover())}", file=sys.stderr)
