@@ -36,28 +36,22 @@ static NOINLINE PyObject *malformed(Reader *r, const uint8_t *place, const char 
     return NULL;
 }
 
-/* Where a value must be located and its words come from two places: "key: " before what is wrong with a key. */
-typedef struct {
-    const uint8_t *at;
-    const char *prefix;
-} Place;
-
-static NOINLINE void *lacking(Reader *r, Place place, uint64_t size) {
-    return malformed(r, place.at, "%s%llu bytes claimed, %zd left", place.prefix, (unsigned long long)size,
+static NOINLINE void *lacking(Reader *r, const uint8_t *place, uint64_t size) {
+    return malformed(r, place, "%llu bytes claimed, %zd left", (unsigned long long)size,
                      (Py_ssize_t)(r->end - r->p));
 }
 
 static inline size_t left(const Reader *r) { return (size_t)(r->end - r->p); }
 
-static inline bool take(Reader *r, Place place, uint64_t size) {
+static inline bool take(Reader *r, const uint8_t *place, uint64_t size) {
     if (LIKELY(size <= left(r))) return true;
     lacking(r, place, size);
     return false;
 }
 
-static NOINLINE bool read_wide_varint(Reader *r, Place place, uint8_t first, uint64_t *number) {
+static NOINLINE bool read_wide_varint(Reader *r, const uint8_t *place, uint8_t first, uint64_t *number) {
     if (first >= 254) {
-        malformed(r, place.at, "%svarint that begins with %d", place.prefix, first);
+        malformed(r, place, "varint that begins with %d", first);
         return false;
     }
     size_t size = (size_t)2 << (first - 251);
@@ -68,7 +62,7 @@ static NOINLINE bool read_wide_varint(Reader *r, Place place, uint8_t first, uin
     return true;
 }
 
-static inline bool read_varint(Reader *r, Place place, uint64_t *number) {
+static inline bool read_varint(Reader *r, const uint8_t *place, uint64_t *number) {
     if (!take(r, place, 1)) return false;
     uint8_t first = *r->p++;
     if (LIKELY(first <= 250)) {
@@ -78,15 +72,13 @@ static inline bool read_varint(Reader *r, Place place, uint64_t *number) {
     return read_wide_varint(r, place, first, number);
 }
 
-#define HERE ((Place){start, ""})
-
 static NOINLINE void *too_many(Reader *r, const uint8_t *start, uint64_t count, const char *what) {
     return malformed(r, start, "%llu %s claimed, %zd bytes left", (unsigned long long)count, what,
                      (Py_ssize_t)(r->end - r->p));
 }
 
 static inline bool read_count(Reader *r, const uint8_t *start, size_t size, uint64_t *count) {
-    if (!read_varint(r, HERE, count)) return false;
+    if (!read_varint(r, start, count)) return false;
     if (LIKELY(*count <= left(r) / size)) return true;
     too_many(r, start, *count, "items");
     return false;
@@ -144,7 +136,7 @@ static inline PyObject *new_ascii(Reader *r, const uint8_t *c, size_t n) {
 }
 
 /* The place that UnicodeDecodeError names. */
-static NOINLINE PyObject *not_utf8(Reader *r, Place place, const uint8_t *c, size_t n) {
+static NOINLINE PyObject *not_utf8(Reader *r, const uint8_t *place, const uint8_t *c, size_t n) {
     PyObject *s = PyUnicode_DecodeUTF8((const char *)c, (Py_ssize_t)n, NULL);
     if (s != NULL) return s;
     if (!PyErr_ExceptionMatches(PyExc_UnicodeDecodeError)) return NULL;
@@ -156,13 +148,13 @@ static NOINLINE PyObject *not_utf8(Reader *r, Place place, const uint8_t *c, siz
     Py_XDECREF(type);
     Py_XDECREF(value);
     Py_XDECREF(traceback);
-    return malformed(r, place.at, "%sbyte %zd of a str is no UTF-8", place.prefix, at);
+    return malformed(r, place, "byte %zd of a str is no UTF-8", at);
 }
 
 /* Short text goes through 16-bit characters on the stack: one pass to judge and widen, one to fill the str. */
 enum { SHORT_TEXT = 384 };
 
-static PyObject *new_wide_text(Reader *r, Place place, const uint8_t *c, size_t n) {
+static PyObject *new_wide_text(Reader *r, const uint8_t *place, const uint8_t *c, size_t n) {
     if (n > SHORT_TEXT) return not_utf8(r, place, c, n);
     uint16_t wide[SHORT_TEXT];
     size_t count = 0;
@@ -200,7 +192,7 @@ static PyObject *new_wide_text(Reader *r, Place place, const uint8_t *c, size_t 
     return s;
 }
 
-static inline PyObject *new_text(Reader *r, Place place, const uint8_t *c, size_t n) {
+static inline PyObject *new_text(Reader *r, const uint8_t *place, const uint8_t *c, size_t n) {
     if (is_ascii(c, n) && n != 1) return new_ascii(r, c, n);
     if (n == 1) return not_utf8(r, place, c, n);
     return new_wide_text(r, place, c, n);
@@ -213,7 +205,7 @@ static NOINLINE PyObject *not_ascii(Reader *r, const uint8_t *start, const uint8
 }
 
 static inline PyObject *read_short(Reader *r, const uint8_t *start, size_t n) {
-    if (!take(r, HERE, n)) return NULL;
+    if (!take(r, start, n)) return NULL;
     const uint8_t *c = r->p;
     if (UNLIKELY(!is_ascii(c, n))) return not_ascii(r, start, c);
     r->p += n;
@@ -222,7 +214,7 @@ static inline PyObject *read_short(Reader *r, const uint8_t *start, size_t n) {
 }
 
 /* A key: the same str for the same short bytes, as long as the place in the cache is not taken by another. */
-static PyObject *new_key(Reader *r, Place place, const uint8_t *c, size_t n, bool *is_kept) {
+static PyObject *new_key(Reader *r, const uint8_t *place, const uint8_t *c, size_t n, bool *is_kept) {
     if (n == 0 || n > MAX_SHORT_KEY || !is_ascii(c, n)) {
         *is_kept = false;
         return new_text(r, place, c, n);
@@ -265,7 +257,7 @@ static PyObject *new_key(Reader *r, Place place, const uint8_t *c, size_t n, boo
 }
 
 static PyObject *read_plain_key(Reader *r) {
-    Place place = {r->p, "key: "};
+    const uint8_t *place = r->p;
     uint64_t size;
     if (!read_varint(r, place, &size) || !take(r, place, size)) return NULL;
     bool is_kept;
@@ -283,7 +275,7 @@ static inline PyObject *new_int(State *st, int64_t n) {
 
 static PyObject *read_int(Reader *r, const uint8_t *start, unsigned tag) {
     unsigned power = (tag - TAG_U8) & 3;
-    if (!take(r, HERE, (uint64_t)1 << power)) return NULL;
+    if (!take(r, start, (uint64_t)1 << power)) return NULL;
     uint64_t u = 0;
     switch (power) {
         case 0: u = *r->p; break;
@@ -297,7 +289,7 @@ static PyObject *read_int(Reader *r, const uint8_t *start, unsigned tag) {
 }
 
 static PyObject *read_float(Reader *r, const uint8_t *start) {
-    if (!take(r, HERE, 8)) return NULL;
+    if (!take(r, start, 8)) return NULL;
     double d;
     memcpy(&d, r->p, 8);
     r->p += 8;
@@ -306,9 +298,9 @@ static PyObject *read_float(Reader *r, const uint8_t *start) {
 
 static PyObject *read_big_int(Reader *r, const uint8_t *start) {
     uint64_t size;
-    if (!read_varint(r, HERE, &size)) return NULL;
+    if (!read_varint(r, start, &size)) return NULL;
     if (size == 0) return malformed(r, start, "int of 0 bytes");
-    if (!take(r, HERE, size)) return NULL;
+    if (!take(r, start, size)) return NULL;
     PyObject *content = PyBytes_FromStringAndSize((const char *)r->p, (Py_ssize_t)size);
     if (content == NULL) return NULL;
     r->p += size;
@@ -339,7 +331,7 @@ static NOINLINE PyObject *slice_data(Reader *r, size_t size) {
 
 static PyObject *read_bytes(Reader *r, const uint8_t *start) {
     uint64_t size;
-    if (!read_varint(r, HERE, &size) || !take(r, HERE, size)) return NULL;
+    if (!read_varint(r, start, &size) || !take(r, start, size)) return NULL;
     PyObject *value = r->zero_copy && size >= VIEW_FROM
                           ? slice_data(r, (size_t)size)
                           : PyBytes_FromStringAndSize((const char *)r->p, (Py_ssize_t)size);
@@ -350,7 +342,7 @@ static PyObject *read_bytes(Reader *r, const uint8_t *start) {
 static PyObject *read_bytearray(Reader *r, const uint8_t *start) {
     if (r->in_set) return malformed(r, start, "bytearray inside a set");
     uint64_t size;
-    if (!read_varint(r, HERE, &size) || !take(r, HERE, size)) return NULL;
+    if (!read_varint(r, start, &size) || !take(r, start, size)) return NULL;
     PyObject *value = PyByteArray_FromStringAndSize((const char *)r->p, (Py_ssize_t)size);
     r->p += size;
     return value;
@@ -361,9 +353,9 @@ static PyObject *read_open_bytes(Reader *r, const uint8_t *start) {
     uint64_t size;
     size_t total = 0;
     for (;;) { /* once to judge, once to copy */
-        if (!read_varint(r, HERE, &size)) return NULL;
+        if (!read_varint(r, start, &size)) return NULL;
         if (size == 0) break;
-        if (!take(r, HERE, size)) return NULL;
+        if (!take(r, start, size)) return NULL;
         r->p += size;
         total += (size_t)size;
     }
@@ -372,7 +364,7 @@ static PyObject *read_open_bytes(Reader *r, const uint8_t *start) {
     uint8_t *to = (uint8_t *)PyBytes_AS_STRING(value);
     r->p = content;
     for (;;) {
-        if (!read_varint(r, HERE, &size)) break; /* judged above: does not fail */
+        if (!read_varint(r, start, &size)) break; /* judged above: does not fail */
         if (size == 0) break;
         memcpy(to, r->p, (size_t)size);
         to += size;
@@ -421,7 +413,7 @@ static PyObject *read_items(Reader *r, const uint8_t *start, uint64_t count, int
 static PyObject *read_indexed(Reader *r, const uint8_t *start, int depth) {
     if (!open_container(r, start, depth, "list", false)) return NULL;
     uint64_t count;
-    if (!read_count(r, start, 1, &count) || !take(r, HERE, 4)) return NULL;
+    if (!read_count(r, start, 1, &count) || !take(r, start, 4)) return NULL;
     uint32_t size;
     memcpy(&size, r->p, 4);
     r->p += 4;
@@ -478,7 +470,7 @@ static PyObject *read_words(Reader *r, const uint8_t *start) {
     r->p += count;
     uint64_t total = 0;
     for (uint64_t i = 0; i < count; i++) total += lengths[i];
-    if (!take(r, HERE, total)) return NULL;
+    if (!take(r, start, total)) return NULL;
     if (!is_ascii(r->p, (size_t)total)) return not_ascii(r, start, r->p);
     PyObject *list = PyList_New((Py_ssize_t)count);
     if (list == NULL) return NULL;
@@ -729,7 +721,7 @@ static PyObject *cached_template(State *st, PyObject **keys, Py_ssize_t count, i
 
 static bool read_key_slot(Reader *r, PyObject **key, bool *in_table, bool *are_kept) {
     ReadTables *t = r->t;
-    Place place = {r->p, "key: "};
+    const uint8_t *place = r->p;
     if (!take(r, place, 1)) return false;
     unsigned first = *r->p++;
     if (first < 0xC0) {
@@ -739,7 +731,7 @@ static bool read_key_slot(Reader *r, PyObject **key, bool *in_table, bool *are_k
             number = (first & 0x3F) << 8 | *r->p++;
         }
         if (UNLIKELY(number >= (unsigned)t->key_count)) {
-            malformed(r, place.at, "key: key %u of %d", number, t->key_count);
+            malformed(r, place, "key %u of %d", number, t->key_count);
             return false;
         }
         *key = Py_NewRef(t->keys[number]);
@@ -842,7 +834,7 @@ static PyObject *read_shaped(Reader *r, const uint8_t *start, unsigned tag, int 
     ReadTables *t = r->t;
     unsigned number = tag - TAG_SHAPE;
     if (tag == TAG_SHAPED_DICT) {
-        if (!take(r, HERE, 1)) return NULL;
+        if (!take(r, start, 1)) return NULL;
         number = *r->p++;
     }
     if (UNLIKELY(number >= (unsigned)t->shape_count))
@@ -893,18 +885,18 @@ static PyObject *read_bincode(Reader *r, uint64_t tag, const uint8_t *start, int
     switch (tag) {
         case TAG_NONE: return Py_NewRef(Py_None);
         case TAG_BOOL:
-            if (!take(r, HERE, 1)) return NULL;
+            if (!take(r, start, 1)) return NULL;
             if (*r->p > 1) return malformed(r, start, "bool of %d", *r->p);
             return PyBool_FromLong(*r->p++);
         case TAG_INT:
-            if (!read_varint(r, HERE, &number)) return NULL;
+            if (!read_varint(r, start, &number)) return NULL;
             return new_int(r->st, (int64_t)(number >> 1) ^ -(int64_t)(number & 1));
         case TAG_FLOAT: return read_float(r, start);
         case TAG_STR: {
-            if (!read_varint(r, HERE, &number) || !take(r, HERE, number)) return NULL;
+            if (!read_varint(r, start, &number) || !take(r, start, number)) return NULL;
             const uint8_t *c = r->p;
             r->p += number;
-            return new_text(r, HERE, c, (size_t)number);
+            return new_text(r, start, c, (size_t)number);
         }
         case TAG_BYTES: return read_bytes(r, start);
         case TAG_LIST:
@@ -919,7 +911,7 @@ static PyObject *read_bincode(Reader *r, uint64_t tag, const uint8_t *start, int
 static NOINLINE PyObject *read_varint_tag(Reader *r, const uint8_t *start, int depth) {
     uint64_t tag;
     r->p = start;
-    if (!read_varint(r, HERE, &tag)) return NULL;
+    if (!read_varint(r, start, &tag)) return NULL;
     return read_bincode(r, tag, start, depth);
 }
 
@@ -938,7 +930,7 @@ static PyObject *read_extension(Reader *r, const uint8_t *start, unsigned tag, i
         case TAG_OPEN_BYTES: return read_open_bytes(r, start);
         case TAG_WIDE_DICT: {
             if (!open_container(r, start, depth, "dict", false)) return NULL;
-            if (!take(r, HERE, 1)) return NULL;
+            if (!take(r, start, 1)) return NULL;
             unsigned count = *r->p++;
             if (count < 1 || count > MAX_SHAPE_KEYS)
                 return malformed(r, start, "dict of %u keys, where 1 to %d can stand", count, MAX_SHAPE_KEYS);

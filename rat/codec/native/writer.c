@@ -189,7 +189,11 @@ static int put_bytes(Writer *w, const void *from, size_t n) {
 
 /* Text.  Written from the characters themselves: PyUnicode_AsUTF8 would leave a copy on the str for good. */
 
-static NOINLINE int refuse_surrogate(Writer *w, unsigned c) { return refuse(w, "lone surrogate U+%04X in a str", c); }
+static NOINLINE int refuse_surrogate(Writer *w, unsigned c) {
+    char digits[12]; /* PyUnicode_FromFormat has no %X before Python 3.12 */
+    PyOS_snprintf(digits, sizeof digits, "%04X", c);
+    return refuse(w, "lone surrogate U+%s in a str", digits);
+}
 
 static int utf8_size(Writer *w, PyObject *s, size_t *size) {
     Py_ssize_t n = PyUnicode_GET_LENGTH(s);
