@@ -55,7 +55,8 @@ async def countdown(request: CallRequest, count: int, interval: float = 0.0) -> 
 @app.call("total")
 async def total(request: CallRequest) -> float:
     """A stream from the caller."""
-    return sum([number async for number in request.stream])
+    numbers: list[float] = [number async for number in request.stream]
+    return sum(numbers)
 
 
 @app.call("upper")

@@ -13,14 +13,14 @@ from itertools import islice
 from typing import Any, Final
 
 from rat.codec.reader import Reader, ReadTables
-from rat.codec.reference import decode, encode
+from rat.codec.reference import Decoder, decode, encode
 from rat.codec.scalar_reader import Buffer
 from rat.codec.scalars import zone_of
 from rat.codec.scan import ENDLESS
 from rat.codec.values import INDEX_STEP, Profile, Tag, Variant, form_of
 from rat.codec.writer import Default
 
-__all__ = ["DataValue", "from_data_value", "parse_data_value", "to_data_value"]
+__all__ = ["DataValue", "TreeDecoder", "from_data_value", "parse_data_value", "to_data_value"]
 
 SHOWN_ITEMS: Final = 512
 """Elements of a typed array that a tree shows."""
@@ -80,6 +80,25 @@ def parse_data_value(data: Buffer, *, profile: Profile = "full", max_depth: int 
     if reader.data[0] == Tag.RESET:
         reader.pos = 1
     return _node(reader)
+
+
+class TreeDecoder:
+    """The trees of messages whose tables live on, as those of one `Encoder` do; every one of them, in order."""
+
+    def __init__(self, *, max_depth: int = 64) -> None:
+        self._judge = Decoder(max_depth=max_depth)
+        self._tables = ReadTables()
+        self._max_depth = max_depth
+
+    def parse(self, data: Buffer) -> DataValue:
+        """The tree of the next message.  Raises CodecError as `Decoder.decode` does."""
+        self._judge.decode(data)
+        reader = Reader(data, self._tables, max_depth=self._max_depth)
+        if reader.data[0] == Tag.RESET:
+            self._tables.keys.clear()
+            self._tables.shapes.clear()
+            reader.pos = 1
+        return _node(reader)
 
 
 def from_data_value(tree: DataValue) -> Any:

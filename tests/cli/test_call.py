@@ -1,0 +1,94 @@
+"""``rat call`` against a server, as a user types it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rat.cli.call import parse_arguments
+from rat.cli.loading import load_app
+from tests.support.serving import serving
+
+EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "datavalue_tcp.py"
+
+
+async def rat_call(*arguments: str, given: bytes = b"") -> tuple[int, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "rat",
+        "call",
+        *arguments,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(20):
+        out, err = await process.communicate(given)
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_calls_as_they_are_typed(tmp_path: Path) -> None:
+    async with serving(load_app(str(EXAMPLE))) as server:
+        url = f"rat://127.0.0.1:{server.port}"
+        blob = tmp_path / "blob"
+        blob.write_bytes(b"x" * 300_000)
+        digest = hashlib.sha256(b"x" * 300_000).hexdigest()
+        down = tmp_path / "down"
+        answers = await asyncio.gather(
+            rat_call(url, "add", "1", "2"),
+            rat_call(url, "add", "1", "b=2", "--checksum", "--compress"),
+            rat_call(url, "echo", '{"a": [1.5, null]}'),
+            rat_call(url, "echo", "just text"),
+            rat_call(url, "countdown", "3"),
+            rat_call(url, "divide", "1", "0"),
+            rat_call(url, "nope"),
+            rat_call(url, "sha256", "--upload", str(blob)),
+            rat_call(url, "sha256", "--upload", "-", given=b"x" * 300_000),
+            rat_call(url, "zeros", "100000", "--download", str(down)),
+        )
+        hashed = f'{{"size": 300000, "sha256": "{digest}"}}\n'
+        assert answers == [
+            (0, "3\n", ""),
+            (0, "3\n", ""),
+            (0, '{"a": [1.5, null]}\n', ""),
+            (0, '"just text"\n', ""),
+            (0, '{"left": 3}\n{"left": 2}\n{"left": 1}\n', ""),
+            (1, "", 'rat: division_by_zero: 1 cannot be divided by zero\n{"a": 1}\n'),
+            (1, "", "rat: not_found: there is no call 'nope'\n"),
+            (0, hashed, ""),
+            (0, hashed, ""),
+            (0, "", "100000 bytes\n"),
+        ]
+        assert down.read_bytes() == bytes(100_000)
+
+
+async def test_what_cannot_be_called_is_said() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        nobody, wrong = await asyncio.gather(
+            rat_call(f"rat://127.0.0.1:{port}", "add"), rat_call("http://127.0.0.1:1", "add")
+        )
+    assert nobody[0] == 3
+    assert nobody[2].startswith(f"rat: cannot connect to 127.0.0.1 port {port}: ")
+    assert wrong == (2, "", "rat: url is 'http://127.0.0.1:1', expected rat://host:port or rat+unix:///path\n")
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["1", "text", "[1]", "true"], ([1, "text", [1], True], {})),
+        (["a=1", "b=x", "c=[2]"], ([], {"a": 1, "b": "x", "c": [2]})),
+        (['"a=1"', "1=2", "{}"], (["a=1", "1=2", {}], {})),
+    ],
+)
+def test_arguments_are_json_where_they_can_be(texts: list[str], expected: Any) -> None:
+    assert parse_arguments(texts) == expected
