@@ -14,6 +14,7 @@ from bench.harness.report import share
 
 matplotlib.use("Agg")
 matplotlib.rcParams["svg.hashsalt"] = "bench"
+matplotlib.rcParams["svg.fonttype"] = "none"
 from matplotlib import pyplot as plt  # type: ignore[import-not-found,unused-ignore]  # noqa: E402
 
 OURS, OTHERS, FLOOR_COLOUR, DOUBTFUL = "#c2410c", "#64748b", "#0f766e", "#cbd5e1"
@@ -32,26 +33,27 @@ def draw(result: dict[str, Any], stem: Path) -> list[Path]:
         lines, columns, figsize=(5.2 * columns, (0.26 * most + 1.3) * lines + 0.9), squeeze=False, layout="constrained"
     )
     for axis, work in zip(axes.flat, workloads, strict=False):
-        _draw(axis, work)
+        _draw(axis, work, most)
     for axis in list(axes.flat)[len(workloads) :]:
         axis.axis("off")
     machine = result["machine"]
+    hatched = any(row["disturbed"] for work in workloads for row in work["rows"])
     figure.suptitle(
         "Share of the floor: 1.0 is a bare uvloop protocol that parses nothing; longer is cheaper\n"
         f"{machine['processor']}, {machine['cores']} cores, Python {machine['python']}, {result['date'][:10]}; "
-        f"trust: {result['trust']['grade']}",
+        f"trust: {result['trust']['grade']}{'; hatched: others disturbed the turns it rests on' if hatched else ''}",
         fontsize=11,
     )
     paths = [stem.with_suffix(suffix) for suffix in (".svg", ".png")]
     figure.savefig(paths[0], metadata={"Date": None})
-    figure.savefig(paths[1], dpi=110)
+    figure.savefig(paths[1], dpi=80)
     plt.close(figure)
     # matplotlib leaves spaces at line ends in SVG.
     paths[0].write_text("\n".join(line.rstrip() for line in paths[0].read_text().splitlines()) + "\n")
     return paths
 
 
-def _draw(axis: Any, work: dict[str, Any]) -> None:
+def _draw(axis: Any, work: dict[str, Any], most: int) -> None:
     rows = sorted((row for row in work["rows"] if row["ratio"]), key=lambda row: row["ratio"])
     names = [row["peer"] for row in rows]
     ratios = [row["ratio"] for row in rows]
@@ -70,6 +72,7 @@ def _draw(axis: Any, work: dict[str, Any]) -> None:
         axis.text(max(row["ratios"]) + 0.01 * widest, name, text, va="center", fontsize=7.5, color="#334155")
     axis.axvline(1.0, color=FLOOR_COLOUR, linewidth=0.8, linestyle=":")
     axis.set_xlim(0, widest * 1.45)
+    axis.set_ylim(len(rows) - most - 0.5, len(rows) - 0.5)  # bars of one height in all of them
     axis.set_title(f"{work['title']}\n{work['unit']}", fontsize=9.5)
     axis.tick_params(labelsize=8)
     for side in ("top", "right"):
