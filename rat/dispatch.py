@@ -83,6 +83,8 @@ def call_style(handler: Handler, names: Sequence[str], *, complete: bool = True)
 def _normalise(value: Any, request: Request) -> Response:
     """The answer that *value* stands for.  Accept is looked at for what it has a say in, and only where it speaks of
     DataValue: for all others the answer is JSON, and nothing is parsed."""
+    if isinstance(value, Response):
+        return value
     if type(value) is str or type(value) is bytes or not request.head.mentions(b"rat.datavalue"):
         return normalise(value)
     return normalise(value, request.headers.combined("accept"))
@@ -102,7 +104,7 @@ def _async_respond(call: Callable[[Request], Any], scopes: Sequence[ErrorHandler
                 value = shape(value)
             response = _normalise(value, request)
             if response.prepare is not None:
-                response = await response.prepare(request)
+                response = response.at_once(request) or await response.prepare(request)
             return response
         except ClientDisconnected:
             raise
@@ -131,7 +133,7 @@ def _sync_respond(call: Callable[[Request], Any], scopes: Sequence[ErrorHandlers
                 value = shape(value)
             response = _normalise(value, request)
             if response.prepare is not None:
-                return Deferred(prepare_later(response, request))
+                return response.at_once(request) or Deferred(prepare_later(response, request))
             return response
         except ClientDisconnected:
             raise

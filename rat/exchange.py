@@ -214,10 +214,13 @@ class Exchange:
         else:
             try:
                 response: Response = service.context.copy().run(endpoint.respond, request)  # type: ignore[assignment]
-                whole = response.body
-                if type(whole) is bytes and len(whole) < COMPRESS_FROM and type(response) is not Deferred:
-                    self._answer(response)
-                    return
+                if type(response) is not Deferred:
+                    whole = response.body
+                    if type(whole) is not bytes or len(whole) >= COMPRESS_FROM:
+                        response = self._coded(response, head)
+                    if type(response.body) is bytes:
+                        self._answer(response)
+                        return
             except Exception as error:
                 self._failed(error)
             else:
@@ -290,7 +293,9 @@ class Exchange:
                 else:
                     response = endpoint.respond(request)
             whole = response.body
-            if type(whole) is bytes and len(whole) < COMPRESS_FROM and type(response) is not Deferred:
+            if type(response) is not Deferred and (type(whole) is not bytes or len(whole) >= COMPRESS_FROM):
+                response = self._coded(response, request.head)
+            if type(response.body) is bytes and type(response) is not Deferred:
                 self._answer(response)
                 self._owner.exchange_done()
             else:
@@ -348,6 +353,12 @@ class Exchange:
 
     # -- the answer
 
+    def _coded(self, response: Response, head: RequestReceived) -> Response:
+        """*response* in the content coding that suits the client and the server."""
+        if response.compress is False or not self.service.config.compress:
+            return response
+        return coded(response, head.field_section)
+
     def _answer(self, response: Response) -> None:
         """Send a complete answer; the caller flushes."""
         status = response.status
@@ -358,9 +369,7 @@ class Exchange:
 
     async def _send(self, response: Response, request: Request) -> None:
         if type(response) is Deferred:
-            response = await response.prepare(request)
-        if self.service.config.compress and response.compress is not False:
-            response = coded(response, request.head.field_section)
+            response = self._coded(await response.prepare(request), request.head)
         self.response = response
         body = response.body
         if isinstance(body, bytes):

@@ -54,19 +54,15 @@ def _pieces(opened: Opened, part: ByteRange) -> list[Buffer | FileRegion]:
     return [FileRegion(opened.file, part.start, part.stop - part.start)]
 
 
-def _is_conditional(field_section: bytes) -> bool:
-    """There may be a precondition or a range; where there is none, no field is parsed."""
-    lines = field_section.lower()
-    return b"\nif-" in lines or b"\nrange:" in lines or lines.startswith((b"if-", b"range:"))
-
-
 def answer_file(request: Request, opened: Opened, fields: FieldLines, status: int = 200) -> Response:
     """The answer that sends *opened*, or what *request* wants of it.  The answer closes the file when it is closed.
 
     *fields*: as ``file_fields`` gives them.  Preconditions and ranges hold for GET and HEAD with *status* 200.
     """
     head = request.head
-    if status != 200 or not _is_conditional(head.field_section) or head.method not in ("GET", "HEAD"):
+    lines = head.field_section.lower()
+    # Where there can be neither a precondition nor a range, no field is parsed.
+    if (b"if-" not in lines and b"range:" not in lines) or status != 200 or head.method not in ("GET", "HEAD"):
         return _whole(opened, fields, status)
     limits = request.app.config.limits if request.app.config is not None else Limits()
     verdict = judge(
@@ -138,7 +134,7 @@ class FileResponse(Response):
     when it cannot be read.  An ETag, Last-Modified or Content-Type among *headers* replaces the file's own.
     """
 
-    __slots__ = ("_content_type", "path")
+    __slots__ = ("_filename", "path")
 
     def __init__(
         self,
@@ -150,7 +146,7 @@ class FileResponse(Response):
         status: int = 200,
         headers: HeaderSource | None = None,
     ) -> None:
-        self.status = checked_status(status)
+        self.status = 200 if status == 200 else checked_status(status)
         self.body = b""
         self.compress = False
         self.is_open_ended = False
@@ -159,21 +155,31 @@ class FileResponse(Response):
         self._trailers = None
         self._fields = () if headers is None else field_lines(headers)
         self.path = os.fspath(path)
+        self._filename = filename
         if content_type is not None:
             self.headers["content-type"] = content_type
-        self._content_type = guess_media_type(filename or self.path)
         if filename is not None:
             self.headers["content-disposition"] = content_disposition(filename, inline=inline)
 
+    @property
+    def _key(self) -> tuple[str, str | None, FieldLines]:
+        return self.path, self._filename, tuple(self.field_lines())
+
+    def at_once(self, request: Request) -> Response | None:
+        found = _cache.get(self._key)
+        return None if found is None else self._answer(request, *found)
+
     async def prepare(self, request: Request) -> Response:
-        extra = tuple(self.field_lines())
-        key = (self.path, self._content_type, extra)
+        key = self._key
         found = _cache.get(key)
         if found is None:
             opened = await in_thread(open_path, self.path, discard=Opened.close)
-            found = opened, file_fields(opened, extra, self._content_type)
+            found = opened, file_fields(opened, key[2], guess_media_type(self._filename or self.path))
             _cache.put(key, *found)
-        response = answer_file(request, *found, self.status)
+        return self._answer(request, *found)
+
+    def _answer(self, request: Request, opened: Opened, fields: FieldLines) -> Response:
+        response = answer_file(request, opened, fields, self.status)
         if self.closers is not None:
             response.on_close(self.close)
         return response

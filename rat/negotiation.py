@@ -12,6 +12,8 @@ __all__ = ["CODINGS", "accepted_codings"]
 CODINGS = {"zstd": ".zst", "br": ".br", "gzip": ".gz"}
 """Content codings in the order in which the server prefers them, with the extension of precompressed siblings."""
 
+_NAME = b"accept-encoding:"
+_LINE_FEED = 0x0A
 _PLAIN: tuple[str | None, ...] = (None,)
 _FIELD = re.compile(rb"^accept-encoding:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
 
@@ -21,8 +23,14 @@ def accepted_codings(field_section: bytes) -> tuple[str | None, ...]:
 
     Empty when the client refuses even that, which section 12.5.3 lets a server overrule.
     """
-    if b"encoding:" not in field_section.lower():
+    lines = field_section.lower()
+    at = lines.find(_NAME)
+    if at < 0:
         return _PLAIN
+    end = lines.find(b"\r", at)
+    if end >= 0 and (not at or lines[at - 1] == _LINE_FEED) and lines.find(_NAME, end) < 0:
+        # One field, as nearly every client has it.
+        return _rank(lines[at + len(_NAME) : end])
     found = _FIELD.findall(field_section)
     return _rank(b",".join(found)) if found else _PLAIN
 

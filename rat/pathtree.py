@@ -85,6 +85,12 @@ def _find(
                 return found
         for segment, branch in node.branches:
             if segment.takes_rest:
+                if branch.leaf is not None and not branch.fixed and not branch.branches:
+                    rest = b"/".join(segments[depth:]).decode("utf-8")
+                    taken = take(branch.leaf)
+                    if taken is not None:
+                        return taken, [*values, rest]
+                    continue
                 found = _find_rest(branch, segments, depth, values, take)
             else:
                 matched = segment.match(segments[depth])

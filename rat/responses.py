@@ -47,6 +47,10 @@ class Response:
     prepare: Callable[[Request], Awaitable[Response]] | None = None
     """What the shell awaits before it sends the answer, on answers that need it; the answer it gives is sent."""
 
+    def at_once(self, request: Request) -> Response | None:
+        """What ``prepare`` would give, where nothing has to be waited for."""
+        return None
+
     body: Body
     is_open_ended: bool
     """The content ends when its producer says so: nobody waits for the end once the client has closed its side."""
