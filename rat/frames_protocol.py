@@ -201,16 +201,17 @@ class FramesProtocol(Peer):
             self._tasks[stream_id] = task
 
     async def _run(self, name: str, stream_id: int, result: Any) -> None:
+        engine = self.engine
         try:
             while type(result) is CoroutineType:
                 result = await result
             if type(result) not in VALUE_TYPES and await self._send_stream(stream_id, result):
-                self.engine.end(stream_id)
+                engine.end(stream_id)
             else:
                 if self.flow.write_paused:
                     await self.writable()
-                if self.engine.is_live(stream_id):
-                    self.engine.result(stream_id, result)
+                if engine.is_live(stream_id):
+                    engine.result(stream_id, result)
         except asyncio.CancelledError:
             self._cancelled(stream_id)
         except StreamOver:

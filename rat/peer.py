@@ -240,6 +240,8 @@ class Peer(asyncio.BufferedProtocol):
                     taken = True
                     if engine.held >= _HOLD:
                         self.flush()
+                    elif engine.is_drained and not flow.reasons:
+                        break
                     continue
                 event = next_event()
                 kind = event.__class__
@@ -287,10 +289,11 @@ class Peer(asyncio.BufferedProtocol):
 
     def flush(self) -> None:
         """Write what the engine has gathered."""
+        held = self.engine.held
         out = self.engine.take()
         if out:
             flow = self.flow
-            if sum(map(len, out)) < _JOIN_BELOW:
+            if held < _JOIN_BELOW:
                 flow.hold(b"".join(out))
             else:
                 flow.write(out)

@@ -106,6 +106,11 @@ class FramesEngine(FrameSender):
         return self._eof
 
     @property
+    def is_drained(self) -> bool:
+        """Whether everything that has come was taken, and more may come."""
+        return not self._eof and not self._reader.is_inside_frame
+
+    @property
     def is_inside_frame(self) -> bool:
         """Whether a part of a frame is here, or a part of a value: its deadline runs."""
         return self._reader.is_inside_frame or self._assembled is not None

@@ -54,7 +54,7 @@ class FastFramesEngine(FramesEngine):
         if len(calls) >= limit or not (data := reader.whole_small(_SMALL)):
             return 0, None
         codec = self._codec
-        flags, decode = codec.lane
+        flags, decode = codec.lane(_SMALL)
         word, head, encode = Kind.CALL << 24 | flags << 16, Kind.RESULT << 24 | codec.flags << 16, codec.encode
         unpack, pack, out, direct = _NUMBERS.unpack_from, _NUMBERS.pack, writer.out, writer.direct
         last, parity = self._last_remote, self._parity

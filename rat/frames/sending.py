@@ -17,7 +17,7 @@ from rat.frames import events
 from rat.frames.payloads import call_to_value, error_to_value, pack_goaway
 from rat.frames.streams import Stream
 from rat.frames.tables import CALLEE_SENDS, CALLER_SENDS, ConnectionState, StreamState
-from rat.frames.values import Values
+from rat.frames.values import BLOBS, Values
 from rat.frames.writer import FrameWriter
 
 __all__ = ["FrameSender"]
@@ -162,14 +162,14 @@ class FrameSender:
 
     def result(self, stream_id: int, value: Any) -> None:
         """Answer a call, and end it."""
-        self._check(Kind.RESULT, stream_id)
-        codec = self._codec
-        if codec.is_large(value):
+        if stream_id not in self._calls or stream_id & 1 != self._parity or self.state not in _SPEAKING:
+            self._check(Kind.RESULT, stream_id)
+        codec, writer = self._codec, self._writer
+        if type(value) in BLOBS and codec.is_large(value):
             self._value(Kind.RESULT, 0, stream_id, codec.segments(value))
         else:
             message = codec.encode(value)
             size = len(message)
-            writer = self._writer
             if size <= writer.direct:
                 writer.out += (_PACK(size + HEADER_SIZE, _RESULT | codec.flags << 16, stream_id), message)
                 writer.held += size

@@ -15,14 +15,18 @@ from rat.config import FrameLimits
 from rat.events import Buffer
 from rat.frames.events import Profile
 
-__all__ = ["Values"]
+__all__ = ["BLOBS", "Values"]
 
+_DEPTH: Final = 64
+"""What ``decode`` takes when it is told nothing."""
 _SHARED: Final = int(Flag.SHARED)
 _LARGE: Final = 32 * 1024
 """Bytes objects from here on are not copied into a message but written from where they are."""
 _LOOK_AT: Final = 8
 """So many items of a list are looked at for large bytes."""
-_BLOBS: Final = (bytes, bytearray, memoryview)
+_BYTES: Final = frozenset((bytes, bytearray, memoryview))
+BLOBS: Final = _BYTES | {list}
+"""Types that may be, or hold at their surface, large bytes."""
 
 
 class Values:
@@ -44,8 +48,12 @@ class Values:
         )
         self._encoder = Encoder() if has_tables else None
         self._decoder = Decoder(max_depth=limits.depth, max_items=limits.items) if has_tables else None
-        self.encode = self._encoder.encode if self._encoder is not None else self.encode_alone
+        self.encode: Callable[[Any], bytes] = self.encode_alone
         """A value as one message.  Raises CodecError, and has changed nothing then."""
+        if self._encoder is not None:
+            self.encode = self._encoder.encode
+        elif profile == "full":
+            self.encode = encode
         self.flags = _SHARED if has_tables else 0
         """Of every frame that holds what ``encode`` gave."""
 
@@ -58,14 +66,16 @@ class Values:
         """Whether *value* is, or is a list that holds, bytes that are not worth a copy."""
         kind = type(value)
         if kind is list:
-            return any(type(item) in _BLOBS and len(item) >= _LARGE for item in value[:_LOOK_AT])
-        return kind in _BLOBS and len(value) >= _LARGE
+            return any(type(item) in _BYTES and len(item) >= _LARGE for item in value[:_LOOK_AT])
+        return kind in _BYTES and len(value) >= _LARGE
 
-    @property
-    def lane(self) -> tuple[int, Callable[[bytes], Any]]:
-        """Flags and decoder of the messages that this peer mostly sends."""
+    def lane(self, size: int) -> tuple[int, Callable[[bytes], Any]]:
+        """Flags and decoder of the messages that this peer mostly sends, for those of at most *size* bytes."""
         if self._decoder is not None:
             return _SHARED, self._decoder.decode
+        # Every item takes a byte, so that a small message needs no limit on them; and arguments by name cost time.
+        if self._profile == "full" and self._limits.depth == _DEPTH and self._limits.items >= size:
+            return 0, decode
         return 0, self._decode_plain
 
     def segments(self, value: Any) -> Sequence[Buffer]:

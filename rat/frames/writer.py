@@ -54,6 +54,7 @@ class FrameWriter:
 
     def frame(self, kind: int, flags: int, stream_id: int, payload: Buffer = b"") -> None:
         """One frame whose payload is within the limit."""
+        self.held += len(payload)
         if kind in _PLAIN:
             self.out += (pack_header(kind, 0, stream_id, len(payload)), payload)
             return
