@@ -28,12 +28,19 @@ def draw(result: dict[str, Any], stem: Path) -> list[Path]:
         return []
     columns = min(COLUMNS, len(workloads))
     lines = -(-len(workloads) // columns)
-    most = max(sum(bool(row["ratio"]) for row in work["rows"]) for work in workloads)
+    # Bars of one height in all plots: each line of them is as high as its fullest plot needs.
+    counts = [sum(bool(row["ratio"]) for row in work["rows"]) for work in workloads]
+    most = [max(counts[at : at + columns]) for at in range(0, len(counts), columns)]
     figure, axes = plt.subplots(
-        lines, columns, figsize=(5.2 * columns, (0.26 * most + 1.3) * lines + 0.9), squeeze=False, layout="constrained"
+        lines,
+        columns,
+        figsize=(5.2 * columns, 0.26 * sum(most) + 1.0 * lines + 0.9),
+        gridspec_kw={"height_ratios": most},
+        squeeze=False,
+        layout="constrained",
     )
-    for axis, work in zip(axes.flat, workloads, strict=False):
-        _draw(axis, work, most)
+    for number, work in enumerate(workloads):
+        _draw(axes.flat[number], work, most[number // columns])
     for axis in list(axes.flat)[len(workloads) :]:
         axis.axis("off")
     machine = result["machine"]
@@ -72,7 +79,7 @@ def _draw(axis: Any, work: dict[str, Any], most: int) -> None:
         axis.text(max(row["ratios"]) + 0.01 * widest, name, text, va="center", fontsize=7.5, color="#334155")
     axis.axvline(1.0, color=FLOOR_COLOUR, linewidth=0.8, linestyle=":")
     axis.set_xlim(0, widest * 1.45)
-    axis.set_ylim(len(rows) - most - 0.5, len(rows) - 0.5)  # bars of one height in all of them
+    axis.set_ylim(len(rows) - most - 0.5, len(rows) - 0.5)
     axis.set_title(f"{work['title']}\n{work['unit']}", fontsize=9.5)
     axis.tick_params(labelsize=8)
     for side in ("top", "right"):
