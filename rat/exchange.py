@@ -33,6 +33,7 @@ from rat.messages import Request
 from rat.responses import Deferred, Response
 from rat.sendfile import FileShrank, send_region
 from rat.stream.body import BodyReader, BodyState
+from rat.stream.compress import CompressedPieces
 
 if TYPE_CHECKING:
     from rat.flow import Flow
@@ -138,6 +139,7 @@ class Exchange:
 
     __slots__ = (
         "_owner",
+        "asked",
         "body",
         "body_waited",
         "cause",
@@ -163,6 +165,8 @@ class Exchange:
         self.body: BodyReader | None = None
         self.body_waited = 0.0
         """Seconds that a reader of the content has waited for the peer, as counted by the sweeps."""
+        self.asked = 0.0
+        """When content was last wanted, or came."""
         self.task: asyncio.Task[None] | None = None
         self.cause: Cause | None = None
         self.response: Response | None = None
@@ -242,6 +246,7 @@ class Exchange:
         body = self.body
         if body is None:
             return
+        self.asked = self.service.clock.now
         engine = self.engine
         if engine.needs_continue:
             self.flow.write(cast(Any, engine.send(InformationalResponse(100))))
@@ -349,6 +354,9 @@ class Exchange:
                 log.error("answer to %s cut %s: %s", what, state, error)
             else:
                 log.error("answer to %s failed %s; the connection is cut", what, state, exc_info=error)
+        elif not self._owner.is_lost:
+            # The transport knew before it told.
+            self.service.counters.disconnects += 1
         self._owner.abort()
 
     # -- the answer
@@ -405,7 +413,7 @@ class Exchange:
     async def _send_pieces(self, response: Response, body: AsyncIterable[bytes]) -> None:
         engine, flow = self.engine, self.flow
         iterator = body.__aiter__()
-        goodbye: bytes | None = None
+        goodbye = b""
         try:
             if not engine.content_allowed:
                 return
@@ -423,7 +431,9 @@ class Exchange:
             task = asyncio.current_task()
             if task is not None:
                 task.uncancel()
-            goodbye = response.goodbye() if self.cause is Cause.DRAINING else None
+            goodbye = response.goodbye() if self.cause is Cause.DRAINING else b""
+            if isinstance(iterator, CompressedPieces):
+                goodbye = iterator.end_with(goodbye)
             self.cause = None
         finally:
             close = getattr(iterator, "aclose", None)
@@ -446,7 +456,7 @@ class Exchange:
                 if since_yield > _YIELD_AFTER:
                     since_yield = 0
                     await asyncio.sleep(0)
-            if flow.lost:
+            if flow.transport.is_closing():
                 raise ClientDisconnected("the client left while the answer was being sent")
 
     async def _send_subscription(self, response: EventStream, subscription: Subscription) -> None:
@@ -455,11 +465,11 @@ class Exchange:
         if response.opening:
             flow.write(cast(Any, self.engine.send(ResponseContent(response.opening))))
         flow.flush()
-        write = flow.transport.write
+        write, is_closing = flow.transport.write, flow.transport.is_closing
         ended: asyncio.Future[None] = self.service.loop.create_future()
 
         def sink(data: bytes) -> bool:
-            if flow.lost:
+            if is_closing():
                 return False
             flow.written += len(data)
             write(data)

@@ -205,6 +205,16 @@ class CompressedPieces(AsyncIterator[bytes]):
         self._made.clear()
         return data
 
+    def end_with(self, data: bytes) -> bytes:
+        """Break the source off: what was made and not taken, *data*, and the end of the coding."""
+        encoder, self._encoder = self._encoder, None
+        if encoder is None:
+            return b""
+        made = b"".join(self._made)
+        self._made.clear()
+        self._rest = memoryview(b"")
+        return made + encoder.encode(data) + encoder.finish()
+
     async def aclose(self) -> None:
         """Close the source; nothing more comes."""
         self._encoder = None

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from rat import EventStream, Rat, Request, Response, ServerConfig
+from rat import EventStream, Rat, RatServer, Request, Response, ServerConfig
 from tests.support.serving import connect, serving
 
 HOST = b"Host: localhost\r\n"
@@ -56,6 +56,15 @@ def make_app() -> Rat:
             yield TEXT
 
         return EventStream(produce(), compress=request.query.get("compress") == "1" or None)
+
+    @app.get("/endless-events")
+    async def endless_events(request: Request) -> EventStream:
+        async def produce() -> AsyncIterator[str]:
+            yield "first"
+            app.state.go.set()
+            await asyncio.Event().wait()
+
+        return EventStream(produce(), compress=True)
 
     return app
 
@@ -122,6 +131,22 @@ async def test_a_piece_can_be_read_when_it_comes() -> None:
             text += decoder.decompress(piece)
         assert text.decode() == TEXT + "end"
         assert decoder.eof
+
+
+async def test_a_compressed_stream_that_the_server_ends_is_whole() -> None:
+    app = make_app()
+    server = RatServer(app, port=0)
+    await server.start()
+    async with connect(server) as client:
+        await client.send(b"GET /endless-events HTTP/1.1\r\n" + HOST + b"Accept-Encoding: gzip\r\n\r\n")
+        async with asyncio.timeout(10):
+            await app.state.go.wait()
+        assert await server.close(grace=10) == 0
+        answer = await client.answer()
+        assert answer.field("content-encoding") == "gzip"
+        text = gzip.decompress(answer.content)
+        assert text.startswith(b"data: first\n\n")
+        assert b"event: rat.close\n" in text
 
 
 async def test_events_are_compressed_when_asked() -> None:
