@@ -25,7 +25,7 @@ import rat.codec
 from rat import Rat
 from tests.support.serving import serving
 from tools.reference import PAGES as PAGES_FROM_CODE
-from tools.reference import REFERENCE
+from tools.reference import REFERENCE, TABLES
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(path.relative_to(ROOT).as_posix() for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -145,6 +145,15 @@ def test_every_page_is_linked() -> None:
 def test_the_pages_made_from_code_are_current() -> None:
     stale = [name for name, write in PAGES_FROM_CODE.items() if (REFERENCE / name).read_text() != write()]
     assert stale == [], "run `make docs`"
+
+
+def test_every_table_of_transitions_is_shown() -> None:
+    found = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for path in (ROOT / "rat").rglob("*.py")
+        if re.search(r"^TRANSITIONS\b.*= \{$", path.read_text(), re.MULTILINE)
+    }
+    assert found <= {module for module, _ in TABLES.values()}
 
 
 def api_page() -> str:

@@ -1,16 +1,18 @@
 """Write the pages of the reference that are made from code: ``make docs``.
 
-``docs/reference/limits.md`` from the dataclasses of ``rat.config`` and the docstrings below their fields, and
-``docs/reference/cli.md`` from the argument parsers.  A test holds that both are current.
+``docs/reference/limits.md`` from the dataclasses of ``rat.config`` and the docstrings below their fields, ``cli.md``
+from the argument parsers, ``states.md`` from the tables of transitions.  A test holds that they are current.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import enum
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +141,52 @@ def cli_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES = {"limits.md": limits_page, "cli.md": cli_page}
+TABLES = {
+    "An HTTP/1.1 connection, without I/O": ("rat.http1.state", "TRANSITIONS"),
+    "An HTTP/1.1 connection and its socket": ("rat.protocol", "TRANSITIONS"),
+    "One request and its answer": ("rat.exchange", "TRANSITIONS"),
+    "The content of a request": ("rat.stream.body", "TRANSITIONS"),
+    "A subscription of the hub": ("rat.stream.delivery", "TRANSITIONS"),
+    "A connection that speaks frames, without I/O": ("rat.frames.tables", "CONNECTION"),
+    "A call, by what its caller sends": ("rat.frames.tables", "CALLER_SENDS"),
+    "A call, by what its callee sends": ("rat.frames.tables", "CALLEE_SENDS"),
+    "A connection that speaks frames and its socket": ("rat.peer", "TRANSITIONS"),
+    "The items that come in on a call": ("rat.stream.inbox", "TRANSITIONS"),
+    "A value that is written or read piece by piece": ("rat.codec.stream", "TRANSITIONS"),
+}
+
+STATES_HEAD = """\
+# States
+
+Whatever has states has its transitions as data, near the top of its module. These tables are made from that data by
+`make docs`; what a table does not hold cannot happen, or is the error that the module names.
+"""
+
+
+def flat(table: Mapping[Any, Any]) -> Iterator[tuple[enum.Enum, str, str]]:
+    """State, what it sees and what it becomes, from either form of table."""
+    for key, value in table.items():
+        state, steps = (key[0], {key[1]: value}) if isinstance(key, tuple) else (key, value)
+        for sees, becomes in steps.items():
+            step = sees if isinstance(sees, str) else sees.name
+            yield state, step, "as the one around it" if becomes is None else becomes.name
+
+
+def states_page() -> str:
+    lines = [STATES_HEAD.rstrip()]
+    for title, (module, name) in TABLES.items():
+        rows: dict[tuple[enum.Enum, str], list[str]] = {}
+        for state, sees, becomes in flat(getattr(import_module(module), name)):
+            rows.setdefault((state, becomes), []).append(sees)
+        states = type(next(iter(rows))[0])
+        lines += ["", f"## {title}", "", f"`{module}`", ""]
+        lines += [f"- `{state.name}`: {state.value}" for state in states]
+        lines += ["", "| state | sees | becomes |", "| --- | --- | --- |"]
+        lines += [f"| {state.name} | {', '.join(sees)} | {becomes} |" for (state, becomes), sees in rows.items()]
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {"limits.md": limits_page, "cli.md": cli_page, "states.md": states_page}
 
 
 def main() -> None:
