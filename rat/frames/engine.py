@@ -6,6 +6,7 @@ Knows no socket, clock or task.  One instance for each side of a connection.  Wh
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from rat.codec.frame import FLAGS_ALLOWED, Flag, Kind, verify_checksum
@@ -31,6 +32,10 @@ _MORE: Final = int(Flag.MORE)
 _OPEN: Final = int(Flag.OPEN)
 _SHARED: Final = int(Flag.SHARED)
 _FEATURE_FLAGS: Final = {"checksum": _CHECKSUM, "zstd": _COMPRESSED, "tables": _SHARED}
+_NONE: Final[Mapping[int, int]] = {}
+_CALLS: Final[Mapping[int, int]] = {Kind.CALL << 24: 0}
+_CALLS_SHARED: Final[Mapping[int, int]] = {Kind.CALL << 24: 0, Kind.CALL << 24 | _SHARED << 16: _SHARED}
+"""Headers of calls that need no further judgement: the word that holds kind and flags, and the flags."""
 _BETWEEN_PIECES: Final = frozenset((Kind.PING, Kind.PONG, Kind.GOAWAY, Kind.CREDIT))
 _ON_CONNECTION: Final = frozenset((Kind.HELLO, Kind.PING, Kind.PONG, Kind.GOAWAY))
 _FIXED: Final = {Kind.END: 0, Kind.CANCEL: 0, Kind.CREDIT: 4, Kind.PING: 8, Kind.PONG: 8}
@@ -64,8 +69,8 @@ class FramesEngine(FrameSender):
         self._offer = offer(limits, features, profile)
         self._reader = FrameReader(limits.hello)
         self._assembled: bytearray | None = None
-        self._calls_at_once: dict[int, int] = {}
-        self._fast = self._calls_at_once
+        self._calls_at_once = _NONE
+        self._fast: Mapping[int, int] = _NONE
         """Flags of the calls that need no further judgement, by the word in their header.  Empty between pieces."""
         self._strange = _CHECKSUM | _COMPRESSED | _SHARED
         """Flags that were not agreed on."""
@@ -150,7 +155,7 @@ class FramesEngine(FrameSender):
     def _refuse(self, code: str, message: str) -> RemoteProtocolError:
         """The peer broke a rule: say so once, read no more.  Returns what is to be raised."""
         self.state = ConnectionState.FAILED
-        self._fast = {}
+        self._fast = _NONE
         self._assembled = None
         self._reader = FrameReader(0)
         self._writer.frame(Kind.GOAWAY, 0, 0, pack_goaway(events.Goaway(self._last_remote, code, message)))
@@ -236,7 +241,7 @@ class FramesEngine(FrameSender):
 
     def _begin_value(self, kind: Kind, flags: int, stream_id: int, payload: bytes | memoryview) -> None:
         self._assembled = bytearray()
-        self._fast = {}
+        self._fast = _NONE
         self._assembled_head = (kind << 8 | flags & (_OPEN | _SHARED), stream_id)
         self._assemble(kind, flags, stream_id, payload)
 
@@ -272,7 +277,7 @@ class FramesEngine(FrameSender):
 
     def _receive_hello(self, payload: bytes | memoryview) -> events.Hello:
         try:
-            self.peer = parse_hello(payload)
+            self.peer = parse_hello(bytes(payload))
         except CodecError as error:
             raise self._refuse("hello", f"HELLO frame: {error}") from None
         is_server = self._parity == 1
@@ -294,10 +299,7 @@ class FramesEngine(FrameSender):
         self._reader.limit = self._limits.payload
         for feature in features:
             self._strange &= ~_FEATURE_FLAGS[feature]
-        plain = Kind.CALL << 24
-        self._calls_at_once[plain] = 0
-        if "tables" in features:
-            self._calls_at_once[plain | _SHARED << 16] = _SHARED
+        self._calls_at_once = self._fast = _CALLS_SHARED if "tables" in features else _CALLS
         return self.peer
 
     def _new_remote(self, stream_id: int) -> int:

@@ -1,10 +1,12 @@
 """The HELLO of a connection: what each side takes, and what holds for both.
 
-Pure.  HELLO is written in the ``bincode`` profile, so that every peer reads it.
+Pure.  HELLO is written in the ``bincode`` profile, so that every peer reads it.  A HELLO is never changed, and what
+clients of one kind say is the same: equal ones are one object, or they would be most of what an idle connection holds.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Final
 
 from rat.codec import decode, encode
@@ -30,6 +32,7 @@ _BOUNDS: Final = {
 """What a HELLO may say; a field that it leaves out has the default."""
 
 
+@lru_cache(maxsize=64)
 def offer(limits: FrameLimits, features: frozenset[str], profile: Profile = "full") -> Hello:
     """The HELLO that *limits* amount to, with those of *features* that this interpreter has."""
     unknown = features.difference(FEATURES)
@@ -43,6 +46,7 @@ def offer(limits: FrameLimits, features: frozenset[str], profile: Profile = "ful
                  credit=limits.credit, features=features, profile=profile)  # fmt: skip
 
 
+@lru_cache(maxsize=64)
 def agree(client: Hello, server: Hello) -> Hello:
     """The server's answer: its own bounds, the client's profile, and the features that both have."""
     features = client.features & server.features
@@ -52,6 +56,7 @@ def agree(client: Hello, server: Hello) -> Hello:
                  features=features, profile=client.profile)  # fmt: skip
 
 
+@lru_cache(maxsize=64)
 def pack_hello(hello: Hello) -> bytes:
     """The payload of a HELLO frame."""
     value = {name: getattr(hello, name) for name in _BOUNDS}
@@ -60,7 +65,8 @@ def pack_hello(hello: Hello) -> bytes:
     return encode(value, profile="bincode")
 
 
-def parse_hello(payload: bytes | memoryview) -> Hello:
+@lru_cache(maxsize=64)
+def parse_hello(payload: bytes) -> Hello:
     """What a HELLO frame's payload says.  Unknown fields and features are passed over.  Raises CodecError."""
     value: Any = decode(payload, profile="bincode", max_depth=8, max_items=1_000)
     if type(value) is not dict:

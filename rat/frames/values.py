@@ -6,8 +6,8 @@ Knows what HELLO agreed on: the profile, and whether both sides keep tables of s
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, Final
+from functools import lru_cache, partial
+from typing import Any, Final, TypeAlias
 
 from rat.codec import Decoder, Encoder, decode, encode, encode_segments
 from rat.codec.frame import Flag
@@ -29,37 +29,50 @@ BLOBS: Final = _BYTES | {list}
 """Types that may be, or hold at their surface, large bytes."""
 
 
+_encode_bincode: Callable[[Any], bytes] = partial(encode, profile="bincode")
+
+_Decode: TypeAlias = Callable[[bytes | memoryview], Any]
+
+
+@lru_cache(maxsize=64)
+def _decoders(profile: Profile, depth: int, items: int) -> tuple[_Decode, _Decode]:
+    """Decoders of messages that lean on no other: one that copies, and one whose large bytes are views."""
+    return (
+        partial(decode, profile=profile, max_depth=depth, max_items=items),
+        partial(decode, profile=profile, zero_copy=True, max_depth=depth, max_items=items),
+    )
+
+
 class Values:
     """The codec of one connection.
 
     Messages that use the tables have to be decoded in the order in which they were encoded, every one of them.
     """
 
-    __slots__ = ("_decode_owned", "_decode_plain", "_decoder", "_encoder", "_limits", "_profile", "encode", "flags")
+    __slots__ = (
+        "_decode_owned",
+        "_decode_plain",
+        "_decoder",
+        "_encoder",
+        "_limits",
+        "_profile",
+        "encode",
+        "encode_alone",
+        "flags",
+    )
 
     def __init__(self, limits: FrameLimits, profile: Profile, *, has_tables: bool) -> None:
         self._limits = limits
         self._profile = profile
-        self._decode_plain: Callable[[bytes | memoryview], Any] = partial(
-            decode, profile=profile, max_depth=limits.depth, max_items=limits.items
-        )
-        self._decode_owned: Callable[[bytes | memoryview], Any] = partial(
-            decode, profile=profile, zero_copy=True, max_depth=limits.depth, max_items=limits.items
-        )
+        self._decode_plain, self._decode_owned = _decoders(profile, limits.depth, limits.items)
         self._encoder = Encoder() if has_tables else None
         self._decoder = Decoder(max_depth=limits.depth, max_items=limits.items) if has_tables else None
-        self.encode: Callable[[Any], bytes] = self.encode_alone
+        self.encode_alone: Callable[[Any], bytes] = encode if profile == "full" else _encode_bincode
+        """A value as a message that leans on no other."""
+        self.encode = self.encode_alone if self._encoder is None else self._encoder.encode
         """A value as one message.  Raises CodecError, and has changed nothing then."""
-        if self._encoder is not None:
-            self.encode = self._encoder.encode
-        elif profile == "full":
-            self.encode = encode
         self.flags = _SHARED if has_tables else 0
         """Of every frame that holds what ``encode`` gave."""
-
-    def encode_alone(self, value: Any) -> bytes:
-        """A value as a message that leans on no other."""
-        return encode(value, profile=self._profile)
 
     @staticmethod
     def is_large(value: Any) -> bool:
