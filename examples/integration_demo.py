@@ -243,10 +243,13 @@ def open_files() -> int | None:
 async def chunked_demo(request: Request) -> Response:
     chunks = request.query.integer("chunks", 10, at_least=1, at_most=10_000)
     delay = request.query.real("delay_ms", 200, at_least=0, at_most=10_000) / 1000
-    size = request.query.integer("size", 256, at_least=128, at_most=MIB)
+    size = request.query.integer("size", 256, at_least=1, at_most=MIB)
 
     async def lines() -> AsyncIterator[bytes]:
-        """A JSON line a chunk, of *size* bytes; ``waited_ms`` is how long the reader of the one before held us up."""
+        """A JSON line a chunk, of *size* bytes or what it needs.
+
+        ``waited_ms`` is how long the reader of the one before held us up.
+        """
         begin, waited = time.perf_counter(), 0.0
         for number in range(1, chunks + 1):
             await asyncio.sleep(delay)
@@ -294,7 +297,7 @@ def pieces_of(path: Path, size: int) -> Iterator[bytes]:
 @app.get("/large-file-sse")
 async def large_file_sse(request: Request) -> Response:
     size = request.query.integer("size", MIB, at_least=0, at_most=256 * MIB)
-    chunk_size = request.query.integer("chunk_size", 32 * KIB, at_least=KIB, at_most=MIB)
+    chunk_size = request.query.integer("chunk_size", 32 * KIB, at_least=64, at_most=MIB)
     way = request.query.get("way", "sse")
     path = await asyncio.to_thread(sample_file, request.app.state.directory, size)
     if way == "chunked":
