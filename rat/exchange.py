@@ -420,6 +420,10 @@ class Exchange:
             if response.is_open_ended and self._owner.peer_done:
                 self.cause = Cause.HALF_CLOSED
                 raise asyncio.CancelledError
+            if self.service.draining and isinstance(response, EventStream):
+                # It was still being made when the others were told.
+                self.cause = Cause.DRAINING
+                raise asyncio.CancelledError
             if isinstance(response, EventStream) and response.subscription is not None:
                 await self._send_subscription(response, response.subscription)
             else:

@@ -41,6 +41,7 @@ class Flow:
         "on_lost",
         "reasons",
         "region_progress",
+        "region_waits",
         "transport",
         "write_paused",
         "written",
@@ -68,6 +69,8 @@ class Flow:
         """Bytes handed to the transport so far."""
         self.region_progress = 0
         """Bytes of file regions that the kernel has taken so far."""
+        self.region_waits = False
+        """A file region waits for room in the socket, which no count of the transport shows."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Take the transport and set its water marks."""
@@ -126,12 +129,13 @@ class Flow:
         pending = self._pending
         if not pending:
             return
-        if self.lost:
+        size = self._pending_size
+        self._pending_size = 0
+        if self.transport.is_closing():
+            # It may have failed without having told yet, and asyncio logs each write that comes after.
             pending.clear()
             return
-        size = self._pending_size
         self.written += size
-        self._pending_size = 0
         if len(pending) == 1:
             data = pending[0]
             pending.clear()
@@ -142,7 +146,30 @@ class Flow:
             self.transport.write(data)
         else:
             self._pending = []
-            self.transport.writelines(pending)
+            transport = self.transport
+            transport.writelines(pending)
+            if not self.write_paused and transport.get_write_buffer_size() > self.high_water:
+                # CPython 3.12.0 to 3.12.8 and 3.13.0 to 3.13.1 forget to pause the protocol here (CVE-2024-12254);
+                # setting the limits makes the transport look.
+                transport.set_write_buffer_limits(high=self.high_water, low=self.low_water)
+
+    def write_eof(self) -> bool:
+        """Flush, and say that nothing follows; False when that cannot be said any more."""
+        self.flush()
+        transport = self.transport
+        if transport.is_closing() or not transport.can_write_eof():
+            return False
+        try:
+            transport.write_eof()
+        except OSError:
+            # A reset that the loop has not read yet.
+            return False
+        return True
+
+    @property
+    def waits_for_peer(self) -> bool:
+        """Something has been written that the peer must take before more can be."""
+        return self.write_paused or self.region_waits or self.transport.get_write_buffer_size() > 0
 
     def progress(self) -> int:
         """Bytes that the kernel has taken so far: a number that stands still when the peer does not read."""
@@ -206,14 +233,14 @@ class Flow:
     def pause(self, reason: str) -> None:
         """Stop reading for *reason*; reasons add up."""
         self.reasons.add(reason)
-        if not self._paused and not self.lost:
+        if not self._paused and not self.transport.is_closing():
             self._paused = True
             self.transport.pause_reading()
 
     def resume(self, reason: str) -> None:
         """Take *reason* back; reading goes on when none is left."""
         self.reasons.discard(reason)
-        if self._paused and not self.reasons and not self.lost and not self.transport.is_closing():
+        if self._paused and not self.reasons and not self.transport.is_closing():
             self._paused = False
             self.transport.resume_reading()
 

@@ -110,11 +110,16 @@ def _refusal(error: OSError) -> HTTPError | None:
         return HTTPError(404, "no such file")
     if error.errno in (errno.EACCES, errno.EPERM):
         return HTTPError(403, "the file may not be read")
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return HTTPError(503, "too many files are open", headers={"Retry-After": "1"})
     return None
 
 
 def open_path(path: str | Path) -> Opened:
-    """Open the file *path*.  HTTPError 404 or 403 when there is none that can be read, OSError for other failures."""
+    """Open the file *path*.  HTTPError 404 or 403 when there is none that can be read, OSError for other failures.
+
+    HTTPError 503 when this process may open no more.
+    """
     text = os.fspath(path)
     try:
         if not stat.S_ISREG(os.stat(text).st_mode):

@@ -7,18 +7,25 @@ transport's descriptor.  TLS transports, and platforms without ``os.sendfile``, 
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+from typing import Any
 
 from rat.errors import ClientDisconnected, RatError
 from rat.events import FileRegion
 from rat.flow import Flow
+from rat.threads import in_thread
 
 __all__ = ["FileShrank", "send_region"]
 
 _AT_ONCE = 1024 * 1024
 """Most bytes asked of one ``sendfile`` call, so that one fast client does not hold the loop."""
 _CALLS_PER_TURN = 4
-_READ_SIZE = 256 * 1024
+_READ_SIZE = 128 * 1024
+_CANNOT = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
+"""The file system, or the platform, has no ``sendfile`` for this file."""
+_GONE = {errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN}
+"""The connection, not the file; beside the subclasses of ConnectionError."""
 
 
 class FileShrank(RatError):
@@ -32,43 +39,59 @@ async def send_region(flow: Flow, region: FileRegion) -> None:
     the file; cancellation leaves the transport usable but the message short, so the caller must cut the connection.
     """
     transport = flow.transport
-    if region.count == 0:
+    offset, end = region.offset, region.offset + region.count
+    if offset == end:
         return
     socket = transport.get_extra_info("socket")
-    if socket is None or transport.get_extra_info("sslcontext") is not None or not hasattr(os, "sendfile"):
-        await _read_and_write(flow, region)
-        return
-    await flow.drain_all()
-    descriptor = os.dup(socket.fileno())
-    try:
-        await _sendfile(flow, region, descriptor)
-    finally:
-        os.close(descriptor)
+    if socket is not None and transport.get_extra_info("sslcontext") is None and hasattr(os, "sendfile"):
+        await flow.drain_all()
+        offset = await _sendfile(flow, socket, region.file.fileno(), offset, end)
+    if offset < end:
+        await _read_and_write(flow, region.file.fileno(), offset, end)
 
 
-async def _sendfile(flow: Flow, region: FileRegion, descriptor: int) -> None:
-    file = region.file.fileno()
-    offset, end = region.offset, region.offset + region.count
+async def _sendfile(flow: Flow, socket: Any, file: int, offset: int, end: int) -> int:
+    """Send from *offset* to *end*; how far that went, which is less only where ``sendfile`` cannot be used."""
+    transport = flow.transport
+    # Loops refuse to watch a descriptor that is a transport's: what is watched is a duplicate, and only a client slower
+    # than the file needs one.
+    duplicate = -1
     calls = 0
-    while offset < end:
-        if flow.lost:
-            raise ClientDisconnected(f"the connection was lost with {end - offset} bytes of a file unsent")
-        try:
-            sent = os.sendfile(descriptor, file, offset, min(end - offset, _AT_ONCE))
-        except (BlockingIOError, InterruptedError):
-            await _wait_writable(flow, descriptor)
-            calls = 0
-            continue
-        except (BrokenPipeError, ConnectionError) as error:
-            raise ClientDisconnected(f"the connection was lost with {end - offset} bytes of a file unsent") from error
-        if sent == 0:
-            raise FileShrank(f"the file ended at byte {offset}, {end - offset} bytes before the region's end")
-        offset += sent
-        flow.region_progress += sent
-        calls += 1
-        if calls >= _CALLS_PER_TURN:
-            calls = 0
-            await asyncio.sleep(0)
+    try:
+        while offset < end:
+            if transport.is_closing():
+                raise ClientDisconnected(f"the connection was lost with {end - offset} bytes of a file unsent")
+            try:
+                sent = os.sendfile(socket.fileno(), file, offset, min(end - offset, _AT_ONCE))
+            except (BlockingIOError, InterruptedError):
+                if duplicate < 0:
+                    try:
+                        duplicate = os.dup(socket.fileno())
+                    except OSError:
+                        # No descriptor is left: the transport itself can wait.
+                        return offset
+                await _wait_writable(flow, duplicate)
+                calls = 0
+                continue
+            except OSError as error:
+                if error.errno in _CANNOT:
+                    return offset
+                if isinstance(error, ConnectionError) or error.errno in _GONE:
+                    lost = f"the connection was lost with {end - offset} bytes of a file unsent"
+                    raise ClientDisconnected(lost) from error
+                raise
+            if sent == 0:
+                raise FileShrank(f"the file ended at byte {offset}, {end - offset} bytes before the region's end")
+            offset += sent
+            flow.region_progress += sent
+            calls += 1
+            if calls >= _CALLS_PER_TURN:
+                calls = 0
+                await asyncio.sleep(0)
+        return offset
+    finally:
+        if duplicate >= 0:
+            os.close(duplicate)
 
 
 async def _wait_writable(flow: Flow, descriptor: int) -> None:
@@ -81,19 +104,18 @@ async def _wait_writable(flow: Flow, descriptor: int) -> None:
 
     loop.add_writer(descriptor, wake)
     flow.on_lost = wake
+    flow.region_waits = True
     try:
         await ready
     finally:
         flow.on_lost = None
+        flow.region_waits = False
         loop.remove_writer(descriptor)
 
 
-async def _read_and_write(flow: Flow, region: FileRegion) -> None:
-    loop = asyncio.get_running_loop()
-    file = region.file.fileno()
-    offset, end = region.offset, region.offset + region.count
+async def _read_and_write(flow: Flow, file: int, offset: int, end: int) -> None:
     while offset < end:
-        data = await loop.run_in_executor(None, os.pread, file, min(end - offset, _READ_SIZE), offset)
+        data = await in_thread(os.pread, file, min(end - offset, _READ_SIZE), offset)
         if not data:
             raise FileShrank(f"the file ended at byte {offset}, {end - offset} bytes before the region's end")
         offset += len(data)
