@@ -7,11 +7,11 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-import rat
 from bench.peers.apps.common import HELLO, INTERVAL, MESSAGE, PIECE, PIECES, event_data, files
-from rat import Rat, Request, Response
+from rat import EventStream, Rat, Request, Response
 
 app = Rat()
+app.static("/files", files())
 _tasks: set[asyncio.Task[None]] = set()
 
 
@@ -47,11 +47,6 @@ async def chunked(request: Request) -> Any:
     return Response(pieces(), content_type="application/octet-stream")
 
 
-@app.get("/files/{name}")
-async def file(request: Request, name: str) -> Any:
-    return rat.FileResponse(files() / name)
-
-
 @app.call("echo")
 async def echo_call(request: Any, value: Any) -> Any:
     return value
@@ -64,7 +59,7 @@ def echo_plain_call(request: Any, value: Any) -> Any:
 
 @app.sse("/events")
 async def events(request: Request) -> Any:
-    return rat.EventStream(app.hub.subscribe("ticks", after=request.last_event_id))
+    return EventStream(app.hub.subscribe("ticks", after=request.last_event_id))
 
 
 async def tick() -> None:
