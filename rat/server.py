@@ -6,12 +6,10 @@ Never touches signals; ``rat serve`` does.
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import os
 import socket
 import sys
-from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -20,6 +18,7 @@ from rat.clock import TICK, Clock
 from rat.config import ServerConfig
 from rat.errors import BindError
 from rat.frames_protocol import FramesProtocol
+from rat.listening import Acceptor, accept_on, adopt, bind, bind_unix
 from rat.protocol import HttpProtocol
 from rat.service import Service
 
@@ -70,7 +69,7 @@ class RatServer:
         self._frames_uds = frames_uds
         self._listeners: list[socket.socket] = []
         self._frames_listeners: list[socket.socket] = []
-        self._servers: list[asyncio.AbstractServer] = []
+        self._acceptors: list[Acceptor] = []
         self._service: Service | None = None
         self._sweep_handle: asyncio.TimerHandle | None = None
         self._accepting = False
@@ -151,6 +150,7 @@ class RatServer:
             self._service = service
             self._closed = asyncio.Event()
             self._all_gone = asyncio.Event()
+            self._make_acceptors()
             await self._accept()
         except BaseException:
             self._close_listeners()
@@ -163,71 +163,20 @@ class RatServer:
     def _bind_all(self) -> None:
         """Bind every address, or none."""
         try:
+            backlog = self.config.backlog
             if self._fd is not None:
-                self._listeners = [self._adopt(self._fd)]
+                self._listeners = [adopt(self._fd, backlog)]
             elif self._uds is not None:
-                self._listeners = [self._bind_unix(self._uds)]
+                self._listeners = [bind_unix(self._uds, backlog)]
             else:
-                self._listeners = self._bind(self._port)
+                self._listeners = bind(self._host, self._port, backlog)
             if self._frames_port is not None:
-                self._frames_listeners += self._bind(self._frames_port)
+                self._frames_listeners += bind(self._host, self._frames_port, backlog)
             if self._frames_uds is not None:
-                self._frames_listeners.append(self._bind_unix(self._frames_uds))
+                self._frames_listeners.append(bind_unix(self._frames_uds, backlog))
         except BindError:
             self._close_listeners()
             raise
-
-    def _bind(self, port: int) -> list[socket.socket]:
-        try:
-            found = socket.getaddrinfo(self._host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        except OSError as error:
-            raise BindError(f"cannot resolve {self._host!r}: {error.strerror or error}") from error
-        listeners: list[socket.socket] = []
-        for family, kind, protocol, _, address in dict.fromkeys(found):
-            listener = socket.socket(family, kind, protocol)
-            try:
-                if os.name == "posix":
-                    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                if family == socket.AF_INET6:
-                    listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                listener.bind((address[0], port, *address[2:]))
-                listener.listen(self.config.backlog)
-                listener.setblocking(False)
-            except OSError as error:
-                listener.close()
-                for other in listeners:
-                    other.close()
-                reason = error.strerror or str(error)
-                raise BindError(f"cannot bind {address[0]} port {port}: {reason}") from error
-            listeners.append(listener)
-            port = port or listener.getsockname()[1]
-        return listeners
-
-    def _bind_unix(self, path: str) -> socket.socket:
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            try:
-                listener.bind(path)
-            except OSError as error:
-                if error.errno != errno.EADDRINUSE or not _is_stale(path):
-                    raise
-                os.unlink(path)
-                listener.bind(path)
-            listener.listen(self.config.backlog)
-            listener.setblocking(False)
-        except OSError as error:
-            listener.close()
-            raise BindError(f"cannot bind the Unix socket {path}: {error.strerror or error}") from error
-        return listener
-
-    def _adopt(self, descriptor: int) -> socket.socket:
-        try:
-            listener = socket.socket(fileno=os.dup(descriptor))
-            listener.listen(self.config.backlog)
-            listener.setblocking(False)
-        except OSError as error:
-            raise BindError(f"cannot listen on descriptor {descriptor}: {error.strerror or error}") from error
-        return listener
 
     def _protocol(self) -> asyncio.Protocol:
         return HttpProtocol(self.service)
@@ -235,32 +184,41 @@ class RatServer:
     def _frames_protocol(self) -> asyncio.BaseProtocol:
         return FramesProtocol(self.service)
 
-    async def _accept(self) -> None:
-        """Accept on duplicates, so that the listening sockets stay when accepting is paused."""
-        loop = asyncio.get_running_loop()
-        factories: list[tuple[socket.socket, Callable[[], asyncio.BaseProtocol]]] = [
-            *((listener, self._protocol) for listener in self._listeners),
-            *((listener, self._frames_protocol) for listener in self._frames_listeners),
+    def _make_acceptors(self) -> None:
+        service = self.service
+        self._acceptors = [
+            accept_on(
+                service.loop,
+                listener,
+                factory,
+                backlog=self.config.backlog,
+                room=lambda: service.most_connections - len(service.connections),
+                exhausted=self._exhausted,
+            )
+            for listeners, factory in (
+                (self._listeners, self._protocol),
+                (self._frames_listeners, self._frames_protocol),
+            )
+            for listener in listeners
         ]
-        for listener, factory in factories:
-            duplicate = listener.dup()
-            duplicate.setblocking(False)
-            if listener.family == getattr(socket, "AF_UNIX", None):
-                server: asyncio.AbstractServer = await loop.create_unix_server(
-                    factory, sock=duplicate, backlog=self.config.backlog, start_serving=True
-                )
-            else:
-                server = await loop.create_server(
-                    factory, sock=duplicate, backlog=self.config.backlog, start_serving=True
-                )
-            self._servers.append(server)
+
+    async def _accept(self) -> None:
+        """Take connections, on every listener or on none."""
         self._accepting = True
+        try:
+            for acceptor in self._acceptors:
+                await acceptor.start()
+        except BaseException:
+            self._stop_accepting()
+            raise
+        if not self._accepting:
+            # Full meanwhile.
+            self._stop_accepting()
 
     def _stop_accepting(self) -> None:
         self._accepting = False
-        for server in self._servers:
-            server.close()
-        self._servers.clear()
+        for acceptor in self._acceptors:
+            acceptor.stop()
 
     def _close_listeners(self) -> None:
         self._stop_accepting()
@@ -298,6 +256,8 @@ class RatServer:
         excess = len(connections) - int(service.most_connections * _EVICT_ABOVE)
         if excess > 0:
             self._evict(excess)
+        if not self._accepting:
+            self._accept_again()
 
     def _evict(self, count: int) -> None:
         """Close the *count* connections that have been idle longest."""
@@ -315,18 +275,34 @@ class RatServer:
                 log.warning("%d connections are open, the most that are allowed", len(service.connections))
             self._stop_accepting()
 
+    def _exhausted(self, error: OSError) -> None:
+        """The process may have no descriptor more: leave connections in the kernel's queue until the next sweep."""
+        service = self.service
+        service.counters.times_exhausted += 1
+        if service.counters.times_exhausted == 1:
+            log.warning("no connection can be accepted for now: %s", error.strerror or error)
+        self._stop_accepting()
+
     def _room(self) -> None:
         """A connection has gone: accept again, or, when the server stops, end the wait for the last one."""
         service = self.service
         if service.draining:
             if not service.connections and self._all_gone is not None:
                 self._all_gone.set()
-        elif not self._accepting and self._resume_task is None:
-            self._resume_task = service.loop.create_task(self._resume())
+        elif not self._accepting:
+            self._accept_again()
+
+    def _accept_again(self) -> None:
+        service = self.service
+        if service.draining or self._resume_task is not None or len(service.connections) >= service.most_connections:
+            return
+        self._resume_task = service.loop.create_task(self._resume())
 
     async def _resume(self) -> None:
         try:
             await self._accept()
+        except OSError as error:
+            self._exhausted(error)
         finally:
             self._resume_task = None
 
@@ -379,20 +355,6 @@ class RatServer:
             finally:
                 self._closed.set()
         return cut
-
-
-def _is_stale(path: str) -> bool:
-    """Nobody listens on the Unix socket at *path*."""
-    probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        probe.connect(path)
-    except ConnectionRefusedError:
-        return True
-    except OSError:
-        return False
-    finally:
-        probe.close()
-    return False
 
 
 def _descriptor_limit() -> int:

@@ -41,6 +41,7 @@ class Counters:
 
     connections_accepted: int = 0
     times_full: int = 0
+    times_exhausted: int = 0
     requests: int = 0
     responses_4xx: int = 0
     responses_5xx: int = 0

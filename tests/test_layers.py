@@ -50,6 +50,7 @@ ROOMS = {
             "rat.fields",
             "rat.files",
             "rat.forms",
+            "rat.listing",
             "rat.mediatypes",
             "rat.messages",
             "rat.negotiation",
@@ -73,6 +74,7 @@ ROOMS = {
         (
             "rat.exchange",
             "rat.frames_protocol",
+            "rat.listening",
             "rat.protocol",
             "rat.sendfile",
             "rat.server",
