@@ -14,6 +14,7 @@ from rat.errors import ConfigError, HTTPError
 from rat.events import FieldLines
 from rat.fields import HeaderSource, field_lines
 from rat.files import answer_file, file_fields
+from rat.listing import list_below, listing_page
 from rat.mediatypes import guess_media_type
 from rat.negotiation import CODINGS, accepted_codings
 from rat.opening import FileCache, Opened, open_below
@@ -28,6 +29,10 @@ __all__ = ["StaticFiles"]
 _RECHECK = 0.002
 """Seconds for which a small file is not looked at again: requests that come together share one stat."""
 _VARY = (b"vary", b"accept-encoding")
+_PAGE_FIELDS: FieldLines = (
+    (b"content-type", b"text/html; charset=utf-8"),
+    (b"content-security-policy", b"default-src 'none'"),
+)
 
 
 class StaticFiles:
@@ -35,7 +40,8 @@ class StaticFiles:
 
     *index*: names tried for a path that ends with ``/``.  *precompressed*: serve ``name.zst``, ``.br`` and ``.gz`` to
     clients that take them, if they are not older than ``name``.  *headers* go with every file, such as Cache-Control.
-    *hidden*: serve names that begin with a dot, too.  Raises ConfigError when there is no such directory.
+    *hidden*: serve names that begin with a dot, too.  *listing*: a path that ends with ``/`` where there is no index
+    gives a page of the names in it.  Raises ConfigError when there is no such directory.
     """
 
     def __init__(
@@ -46,6 +52,7 @@ class StaticFiles:
         precompressed: bool = True,
         headers: HeaderSource | None = None,
         hidden: bool = False,
+        listing: bool = False,
     ) -> None:
         self.root = os.path.realpath(directory)
         if not os.path.isdir(self.root):
@@ -53,7 +60,8 @@ class StaticFiles:
         self.index = tuple(index)
         self.precompressed = precompressed
         self.hidden = hidden
-        self._headers = tuple(field_lines(headers or ()))
+        self.listing = listing
+        self.headers = tuple(field_lines(headers or ()))
         self._cache = FileCache(recheck=_RECHECK)
 
     def answer(self, request: Request, path: str) -> Response:
@@ -76,22 +84,38 @@ class StaticFiles:
             if segment in (".", "..") or (segment.startswith(".") and not self.hidden):
                 raise HTTPError(404, "no such file")
 
-    def find(self, path: str, codings: Sequence[str | None]) -> tuple[Opened, FieldLines] | None:
+    def find(self, path: str, codings: Sequence[str | None]) -> tuple[Opened, FieldLines] | bytes | None:
         """Open what *path* names, in the first of *codings* that there is; None for a directory that wants a slash.
+
+        The page of its names for a directory that is listed.
 
         Blocks.  HTTPError 404 or 403, OSError for a failure of the disk.
         """
         if path and not path.endswith("/"):
             opened = open_below(self.root, path)
             if opened is None:
-                self._open_index(path + "/")[0].close()
+                found = self._index_or_names(path + "/")
+                if isinstance(found, tuple):
+                    found[0].close()
                 return None
         else:
-            opened, path = self._open_index(path)
+            found = self._index_or_names(path)
+            if isinstance(found, list):
+                return listing_page(f"/{path}", found, parent=bool(path))
+            opened, path = found
         extra: FieldLines = ()
         if self.precompressed:
             opened, extra = self._choose(path, codings, opened)
-        return opened, file_fields(opened, (*self._headers, *extra), guess_media_type(path))
+        return opened, file_fields(opened, (*self.headers, *extra), guess_media_type(path))
+
+    def _index_or_names(self, path: str) -> tuple[Opened, str] | list[str]:
+        try:
+            return self._open_index(path)
+        except HTTPError:
+            names = list_below(self.root, path, hidden=self.hidden) if self.listing else None
+            if names is None:
+                raise
+            return names
 
     def _open_index(self, path: str) -> tuple[Opened, str]:
         for name in self.index:
@@ -158,10 +182,12 @@ class _Opening(Response):
         if found is None:
             query = b"?" + request.head.query if request.head.query else b""
             return RedirectResponse((request.head.path + b"/" + query).decode("latin-1"), 308)
+        if isinstance(found, bytes):
+            return Response.of(found, (*_PAGE_FIELDS, *self._files.headers))
         self._files.keep(self._path, self._codings, *found)
         return answer_file(request, *found)
 
 
-def _close(found: tuple[Opened, FieldLines] | None) -> None:
-    if found is not None:
+def _close(found: tuple[Opened, FieldLines] | bytes | None) -> None:
+    if isinstance(found, tuple):
         found[0].close()
