@@ -64,6 +64,8 @@ class BlockingClient:
         self._wait(self._client.close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        self._loop.run_until_complete(self._loop.shutdown_default_executor())
         self._loop.close()
 
     def call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:

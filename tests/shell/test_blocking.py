@@ -1,0 +1,67 @@
+"""The blocking client, from a thread beside the server's loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rat import blocking
+from rat.client import Retry
+from rat.errors import CallError, ConnectionLost
+from tests.shell.test_frames import make_app, wait_for
+from tests.support.serving import serving
+
+
+async def test_a_script_calls_streams_and_moves_blobs(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(bytes(range(256)) * 2000)
+
+    def script(url: str) -> None:
+        with blocking.connect(url, timeout=20.0) as client:
+            assert client.call("add", 1, b=2) == 3
+            assert list(client.stream("plain ticks", 4)) == [0, 1, 2, 3]
+            assert client.upload("size", source) == 512_000
+            assert client.download("blob", tmp_path / "down", 300_000) == 300_000
+            with pytest.raises(CallError, match="mine: said so"):
+                client.call("boom", "call")
+            with pytest.raises(CallError, match="not_found"):
+                next(client.stream("nope"))
+        client.close()
+        assert (tmp_path / "down").read_bytes() == b"x" * 300_000
+
+    async with serving(make_app()) as server:
+        await asyncio.to_thread(script, f"rat://127.0.0.1:{server.port}")
+    assert not [thread for thread in threading.enumerate() if thread.name == "rat client"]
+
+
+async def test_a_stream_that_is_left_is_cancelled_at_the_server() -> None:
+    app = make_app()
+    items: list[dict[str, int]] = []
+
+    def script(url: str) -> None:
+        with blocking.connect(url) as client:
+            stream: Iterator[dict[str, int]] = client.stream("ticks", 1_000_000)
+            items.append(next(stream))
+            stream.close()  # type: ignore[attr-defined]
+            assert client.call("add", 1, 1) == 2
+
+    async with serving(app) as server:
+        await asyncio.to_thread(script, f"rat://127.0.0.1:{server.port}")
+        await wait_for(app, "ticks closed")
+    assert items == [{"number": 0}]
+
+
+async def test_a_script_is_told_that_nobody_is_there() -> None:
+    async with serving(make_app()) as server:
+        port = server.port
+
+    def script() -> None:
+        with pytest.raises(ConnectionLost, match="cannot connect to"):
+            blocking.connect(f"rat://127.0.0.1:{port}", retry=Retry(attempts=1))
+
+    await asyncio.to_thread(script)
+    assert not [thread for thread in threading.enumerate() if thread.name == "rat client"]
