@@ -5,7 +5,7 @@ Segments are cut before they are percent-decoded, so that an encoded slash is pa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 from urllib.parse import unquote_to_bytes
@@ -30,9 +30,13 @@ class PathTree(Generic[L]):
 
     def __init__(self) -> None:
         self._root: _Node[L] = _Node()
+        # By first segment, where all that can follow is one parameter of any number of segments, as with mounted files:
+        # no need to walk there.
+        self._rests: dict[bytes, L] | None = None
 
     def insert(self, pattern: PathPattern, make: Callable[[], L]) -> L:
         """The leaf of *pattern*, made when it is new."""
+        self._rests = None
         node = self._root
         for segment in pattern.segments:
             if segment.literal is not None:
@@ -58,6 +62,19 @@ class PathTree(Generic[L]):
         """
         if path[:1] != b"/":
             return None
+        rests = self._rests
+        if rests is None:
+            rests = self._rests = {name: leaf for name, node in self._root.fixed.items() for leaf in _only_rest(node)}
+        if rests and b"%" not in path:
+            end = path.find(b"/", 1)
+            leaf = rests.get(path[1:end]) if end > 0 else None
+            if leaf is not None:
+                taken = take(leaf)
+                if taken is not None:
+                    try:
+                        return taken, [path[end + 1 :].decode("utf-8")]
+                    except UnicodeDecodeError:
+                        return None
         segments = path[1:].split(b"/")
         if b"%" in path:
             segments = [unquote_to_bytes(segment) for segment in segments]
@@ -65,6 +82,14 @@ class PathTree(Generic[L]):
             return _find(self._root, segments, 0, [], take)
         except UnicodeDecodeError:
             return None
+
+
+def _only_rest(node: _Node[L]) -> Iterator[L]:
+    """What lies behind *node*, if that is one parameter for all the segments that are left."""
+    if not node.fixed and len(node.branches) == 1:
+        segment, branch = node.branches[0]
+        if segment.takes_rest and branch.leaf is not None and not branch.fixed and not branch.branches:
+            yield branch.leaf
 
 
 def _find(
@@ -85,12 +110,6 @@ def _find(
                 return found
         for segment, branch in node.branches:
             if segment.takes_rest:
-                if branch.leaf is not None and not branch.fixed and not branch.branches:
-                    rest = b"/".join(segments[depth:]).decode("utf-8")
-                    taken = take(branch.leaf)
-                    if taken is not None:
-                        return taken, [*values, rest]
-                    continue
                 found = _find_rest(branch, segments, depth, values, take)
             else:
                 matched = segment.match(segments[depth])
