@@ -88,6 +88,13 @@ class Rat(Router):
             self._hub = Hub((self.config or ServerConfig()).stream)
         return self._hub
 
+    @hub.setter
+    def hub(self, hub: Hub) -> None:
+        """Use *hub*, such as one on a broker that others share.  Raises RuntimeError when there is one already."""
+        if self._hub is not None:
+            raise RuntimeError("the application has a hub already: set it before it is first used")
+        self._hub = hub
+
     # -- start and end
 
     def on_startup(self, function: H) -> H:
