@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+Connected = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 Habit = Callable[[int, bytes, asyncio.StreamWriter], Awaitable[None]]
 """Called with the number of the request on this server, its head, and where to answer."""
 
@@ -16,15 +17,33 @@ def whole(content: bytes = b"Hello, World!", *, status: bytes = b"200 OK", field
     return b"HTTP/1.1 %b\r\nContent-Length: %d\r\n%b\r\n%b" % (status, len(content), fields, content)
 
 
+class _Tracked(asyncio.StreamReaderProtocol):
+    """Knows which connections are open, so that none outlives its loop."""
+
+    def __init__(self, transports: set[asyncio.BaseTransport], connected: Connected) -> None:
+        super().__init__(asyncio.StreamReader(limit=1 << 20), connected)
+        self._transports = transports
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._made = transport
+        self._transports.add(transport)
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transports.discard(self._made)
+        super().connection_lost(exc)
+
+
 @asynccontextmanager
 async def serving(habit: Habit) -> AsyncIterator[str]:
     """A server with *habit* on a free port; gives its URL."""
     seen = 0
-    writers: dict[asyncio.StreamWriter, asyncio.Event] = {}
+    transports: set[asyncio.BaseTransport] = set()
+    handlers: set[asyncio.Task[None] | None] = set()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal seen
-        writers[writer] = asyncio.Event()
+        handlers.add(asyncio.current_task())
         try:
             while not writer.is_closing():
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -36,17 +55,22 @@ async def serving(habit: Habit) -> AsyncIterator[str]:
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
         finally:
-            writers.pop(writer).set()
+            handlers.discard(asyncio.current_task())
 
-    server = await asyncio.start_server(connected, "127.0.0.1", 0, limit=1 << 20)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: _Tracked(transports, connected), "127.0.0.1", 0)
     try:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
     finally:
         server.close()
-        for writer, ended in list(writers.items()):
-            writer.transport.abort()
-            await ended.wait()
-        await server.wait_closed()
+        # A connection may have been accepted and not yet made: that takes a few turns of the loop.
+        turns = 0
+        while transports or handlers or turns < 5:
+            for transport in transports:
+                assert isinstance(transport, asyncio.WriteTransport)
+                transport.abort()
+            await asyncio.sleep(0)
+            turns += 1
 
 
 async def right(number: int, head: bytes, writer: asyncio.StreamWriter) -> None:
