@@ -137,6 +137,25 @@ async def test_a_file_that_nobody_reads_is_cut(tmp_path: Path) -> None:
         await until_open(server, 0)
 
 
+async def test_a_slow_reader_is_not_cut_while_it_reads(tmp_path: Path) -> None:
+    clock = SteppedClock()
+    async with (
+        serving(make_app(tmp_path), config=CONFIG, clock=clock, send_buffer=1 << 20) as server,
+        connect(server, receive_buffer=4096, limit=4096) as client,
+    ):
+        await client.send(get("/file"))
+        await client.head()
+        (connection,) = server.service.connections
+        for _ in range(6):
+            # Far less than what makes the server's socket writable.
+            await client.reader.readexactly(20_000)
+            await settle()
+            assert connection.flow.waits_for_peer  # type: ignore[attr-defined]
+            step(server, clock, 25)
+        assert server.statistics()["write_stalls"] == 0
+        assert not connection.is_lost  # type: ignore[attr-defined]
+
+
 async def test_content_of_an_answered_request_has_a_deadline_however_it_dribbles(tmp_path: Path) -> None:
     clock = SteppedClock()
     async with serving(make_app(tmp_path), config=CONFIG, clock=clock) as server, connect(server) as client:
