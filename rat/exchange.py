@@ -30,7 +30,7 @@ from rat.events import (
 )
 from rat.eventstream import EventStream
 from rat.messages import Request
-from rat.responses import Deferred, Response
+from rat.responses import Deferred, Pieces, Response, piece_bytes
 from rat.sendfile import FileShrank, send_region
 from rat.stream.body import BodyReader, BodyState
 from rat.stream.compress import CompressedPieces
@@ -47,7 +47,7 @@ __all__ = ["EAGER", "Cause", "Exchange", "Stage", "spawn"]
 log = logging.getLogger("rat.server")
 access = logging.getLogger("rat.access")
 
-_YIELD_AFTER = 512 * 1024
+_YIELD_AFTER = 1024 * 1024
 """Bytes after which a producer that never waits gives way to other connections."""
 
 
@@ -448,10 +448,17 @@ class Exchange:
 
     async def _iterate(self, iterator: AsyncIterator[bytes]) -> None:
         """Send the pieces as they come; they come no faster than the client reads."""
-        engine, flow = self.engine, self.flow
+        send, flow = self.engine.send, self.flow
         since_yield = 0
+        if type(iterator) is Pieces:
+            # One coroutine less for each piece.
+            if iterator.has_first:
+                flow.write(send(ResponseContent(await iterator.__anext__())))  # type: ignore[arg-type]
+            iterator = iterator.source
         async for piece in iterator:
-            flow.write(cast(Any, engine.send(ResponseContent(piece))))
+            if type(piece) is not bytes:
+                piece = piece_bytes(piece)
+            flow.write(send(ResponseContent(piece)))  # type: ignore[arg-type]
             if flow.write_paused:
                 await flow.drain()
                 since_yield = 0

@@ -19,7 +19,17 @@ from rat.values import DATA_VALUE, dump_data_value, dump_json, prefers_data_valu
 if TYPE_CHECKING:
     from rat.messages import Request
 
-__all__ = ["Deferred", "JSONResponse", "RedirectResponse", "Response", "begin_stream", "checked_status", "normalise"]
+__all__ = [
+    "Deferred",
+    "JSONResponse",
+    "Pieces",
+    "RedirectResponse",
+    "Response",
+    "begin_stream",
+    "checked_status",
+    "normalise",
+    "piece_bytes",
+]
 
 Body: TypeAlias = "bytes | list[Buffer | FileRegion] | AsyncIterable[bytes]"
 Trailers: TypeAlias = "HeaderSource | Callable[[], HeaderSource] | None"
@@ -57,7 +67,12 @@ class Response:
 
     def __init__(
         self,
-        body: Buffer | str | AsyncIterable[Buffer | str] | Iterable[Buffer | str] | None = b"",
+        body: Buffer
+        | str
+        | AsyncIterable[Buffer | str]
+        | Iterable[Buffer | str]
+        | list[Buffer | FileRegion]
+        | None = b"",
         status: int = 200,
         headers: HeaderSource | None = None,
         *,
@@ -111,10 +126,10 @@ class Response:
             self.body = [memoryview(part).cast("B") if isinstance(part, memoryview) else part for part in body]
         elif isinstance(body, AsyncIterable):
             self.is_open_ended = True
-            self.body = _Encoded(body)
+            self.body = Pieces(body)
         elif isinstance(body, Iterable) and not isinstance(body, dict | set | frozenset):
             self.is_open_ended = True
-            self.body = _Encoded(threaded(body))
+            self.body = Pieces(threaded(body))
         else:
             raise TypeError(f"body is {type(body).__name__}, expected bytes, str or an iterable of them")
         return _BYTES_FIELDS
@@ -262,8 +277,22 @@ class RedirectResponse(Response):
         self.headers["location"] = quote(location, safe=":/?#[]@!$&'()*+,;=%~-._")
 
 
-class _Encoded:
-    """Pieces of a stream as bytes: text is encoded, anything else is refused by a TypeError that names it."""
+def piece_bytes(piece: object) -> bytes:
+    """One piece of a stream: text is encoded.  Raises TypeError for what is neither text nor bytes."""
+    if type(piece) is bytes:
+        return piece
+    if isinstance(piece, str):
+        return piece.encode("utf-8")
+    if isinstance(piece, Buffer):
+        return bytes(piece)
+    raise TypeError(f"a stream yielded {type(piece).__name__}, expected bytes or str")
+
+
+class Pieces:
+    """The pieces of a stream as ``piece_bytes`` has them.
+
+    Who wants one coroutine less for each piece takes the *source* after the *first* piece and calls it himself.
+    """
 
     __slots__ = ("_first", "_iterator", "_source")
 
@@ -273,7 +302,7 @@ class _Encoded:
         self._first = first
         self._iterator: AsyncIterator[Any] | None = None
 
-    def __aiter__(self) -> _Encoded:
+    def __aiter__(self) -> Pieces:
         return self
 
     async def __anext__(self) -> bytes:
@@ -283,13 +312,19 @@ class _Encoded:
             (piece,), self._first = self._first, ()
         else:
             piece = await self._iterator.__anext__()
-        if type(piece) is bytes:
-            return piece
-        if isinstance(piece, str):
-            return piece.encode("utf-8")
-        if isinstance(piece, Buffer):
-            return bytes(piece)
-        raise TypeError(f"a stream yielded {type(piece).__name__}, expected bytes or str")
+        return piece_bytes(piece)
+
+    @property
+    def has_first(self) -> bool:
+        """A piece of the source has been taken already, and is still to be given."""
+        return bool(self._first)
+
+    @property
+    def source(self) -> AsyncIterator[Any]:
+        """The pieces as they come from where they are made."""
+        if self._iterator is None:
+            self._iterator = self._source.__aiter__()
+        return self._iterator
 
     async def aclose(self) -> None:
         """Close the source, also one that was never started."""
@@ -309,7 +344,7 @@ async def begin_stream(source: AsyncIterable[Any]) -> Response:
     except StopAsyncIteration:
         return Response.of(b"", _NO_FIELDS)
     response = Response.of(b"", _TEXT_FIELDS if isinstance(first, str) else _BYTES_FIELDS)
-    response.body = _Encoded(iterator, (first,))
+    response.body = Pieces(iterator, (first,))
     response.is_open_ended = True
     return response
 
