@@ -21,6 +21,7 @@ from rat.frames.engine import FramesEngine
 from rat.frames.reader import EXACT_FROM
 from rat.frames.tables import ConnectionState
 from rat.stream.inbox import Inbox
+from rat.stream.waiters import Waiters
 
 __all__ = ["Link", "Peer", "StreamOver"]
 
@@ -32,6 +33,8 @@ _HOLD = 64 * 1024
 """Bytes of answers after which they are written before the next event is taken."""
 _LINGER = 1024 * 1024
 """Most bytes that are read and thrown away while lingering."""
+_WRITABLE = 0
+"""What writers wait for; any other key is a stream whose credit is waited for."""
 _threads = threading.local()
 
 
@@ -81,24 +84,8 @@ class Peer(asyncio.BufferedProtocol):
     Not safe across threads.  After :meth:`connection_lost` every inbox fails, and who waits for credit gets StreamOver.
     """
 
-    __slots__ = (
-        "_credit_waiters",
-        "_flush_handle",
-        "_frame_since",
-        "_linger_left",
-        "_progress",
-        "_progress_since",
-        "_slab",
-        "_write_waiters",
-        "engine",
-        "flow",
-        "inboxes",
-        "linger_since",
-        "link",
-        "loop",
-        "touched",
-        "transport",
-    )
+    __slots__ = ("_flush_handle", "_frame_since", "_linger_left", "_progress", "_progress_since", "_slab", "_waiters",
+                 "engine", "flow", "inboxes", "linger_since", "link", "loop", "touched", "transport")  # fmt: skip
 
     transport: asyncio.Transport
     _DISPATCH: ClassVar[dict[type[Any], Callable[[Any, Any], None]]]
@@ -116,8 +103,7 @@ class Peer(asyncio.BufferedProtocol):
         self.touched = 0.0
         """When the peer was last heard."""
         self._slab = _slab()
-        self._credit_waiters: dict[int, asyncio.Future[None]] = {}
-        self._write_waiters: list[asyncio.Future[None]] = []
+        self._waiters = Waiters()
         self._flush_handle: asyncio.Handle | None = None
         self._frame_since: float | None = None
         self._linger_left = _LINGER
@@ -166,9 +152,7 @@ class Peer(asyncio.BufferedProtocol):
         for inbox in self.inboxes.values():
             inbox.fail(self.lost_error())
         self.inboxes.clear()
-        for stream_id in tuple(self._credit_waiters):
-            self._wake(stream_id)
-        self._wake_writers()
+        self._waiters.wake_all()
 
     def pause_writing(self) -> None:
         """The transport is full."""
@@ -177,7 +161,7 @@ class Peer(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """The transport takes bytes again."""
         self.flow.resume_writing()
-        self._wake_writers()
+        self._waiters.wake(_WRITABLE)
         if "output" in self.flow.reasons:
             self.pump()
 
@@ -280,7 +264,7 @@ class Peer(asyncio.BufferedProtocol):
 
     def _credit_received(self, credit: events.Credit) -> None:
         if self.engine.credit_of(credit.stream_id) > 0:
-            self._wake(credit.stream_id)
+            self._waiters.wake(credit.stream_id)
 
     def pong_received(self, pong: events.Pong) -> None:
         """The answer to a ping; any other byte of the peer shows as well that it is there."""
@@ -348,31 +332,12 @@ class Peer(asyncio.BufferedProtocol):
 
     async def _credit(self, stream_id: int) -> None:
         self.flush()
-        waiter = self._credit_waiters[stream_id] = self.loop.create_future()
-        try:
-            await waiter
-        finally:
-            del self._credit_waiters[stream_id]
-
-    def _wake(self, stream_id: int) -> None:
-        waiter = self._credit_waiters.get(stream_id)
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+        await self._waiters.wait(stream_id)
 
     async def writable(self) -> None:
         """Wait until the transport takes bytes again, or is gone."""
         while self.flow.write_paused and not self.flow.lost:
-            waiter = self.loop.create_future()
-            self._write_waiters.append(waiter)
-            try:
-                await waiter
-            finally:
-                self._write_waiters.remove(waiter)
-
-    def _wake_writers(self) -> None:
-        for waiter in self._write_waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+            await self._waiters.wait(_WRITABLE)
 
     def forget(self, stream_id: int, error: Exception | None = None) -> None:
         """The call is over: its reader gets *error* or the end, its writer StreamOver."""
@@ -382,7 +347,7 @@ class Peer(asyncio.BufferedProtocol):
                 inbox.fail(error)
             else:
                 inbox.end()
-        self._wake(stream_id)
+        self._waiters.wake(stream_id)
 
     # -- the end
 

@@ -17,7 +17,7 @@ from rat.frames import events
 from rat.frames.payloads import call_from_value, error_from_value, goaway_from_value, pack_goaway
 from rat.frames.reader import FrameReader
 from rat.frames.sending import FrameSender
-from rat.frames.settings import FEATURES, VERSION, agree, offer, pack_hello, parse_hello
+from rat.frames.settings import FEATURES, accept, agree, offer, pack_hello, parse_hello
 from rat.frames.streams import MAX_CREDIT, Stream
 from rat.frames.tables import CALLEE_SENDS, CALLER_SENDS, CONNECTION, ConnectionState, StreamState
 from rat.frames.values import Values
@@ -286,13 +286,10 @@ class FramesEngine(FrameSender):
             self._writer.frame(Kind.HELLO, 0, 0, pack_hello(self.agreed))
         else:
             self.agreed = self.peer
-            if self.peer.version != VERSION or self.peer.profile != self._offer.profile:
-                came = f"version {self.peer.version} and profile {self.peer.profile}"
-                raise self._refuse("version", f"the server speaks {came}, asked for were {VERSION} and "
-                                   f"{self._offer.profile}")  # fmt: skip
-            if self.peer.features - self._offer.features:
-                raise self._refuse("hello", f"the server answers with features {sorted(self.peer.features)}, "
-                                   f"offered were {sorted(self._offer.features)}")  # fmt: skip
+            try:
+                accept(self._offer, self.peer)
+            except CodecError as error:
+                raise self._refuse("version", error.message) from None
         features = self.agreed.features
         self._codec = Values(self._limits, self.agreed.profile, has_tables="tables" in features)
         self._writer.configure(self.peer.frame, is_summed="checksum" in features, is_compressed="zstd" in features)
@@ -319,10 +316,7 @@ class FramesEngine(FrameSender):
         if len(calls) >= self._limits.streams and self._remote_calls() >= self._limits.streams:
             raise self._refuse("streams", f"call {stream_id} while {self._remote_calls()} are in flight, limit "
                                f"{self._limits.streams}")  # fmt: skip
-        try:
-            value = self._codec.decode(payload, flags, is_owned=is_owned)
-        except CodecError as error:
-            raise self._refuse("value", f"CALL frame on stream {stream_id}: {error}") from None
+        value = self._decode(Kind.CALL, flags, stream_id, payload, is_owned)
         return self._opened(flags, stream_id, value)
 
     def _opened(self, flags: int, stream_id: int, value: Any) -> events.Call | None:

@@ -15,7 +15,7 @@ from rat.errors import CodecError
 from rat.frames.compression import is_available
 from rat.frames.events import Hello, Profile
 
-__all__ = ["FEATURES", "PROFILES", "VERSION", "agree", "offer", "pack_hello", "parse_hello"]
+__all__ = ["FEATURES", "PROFILES", "VERSION", "accept", "agree", "offer", "pack_hello", "parse_hello"]
 
 VERSION: Final = 1
 FEATURES: Final = ("tables", "checksum", "zstd")
@@ -54,6 +54,16 @@ def agree(client: Hello, server: Hello) -> Hello:
         features -= {"tables"}
     return Hello(frame=server.frame, value=server.value, streams=server.streams, credit=server.credit,
                  features=features, profile=client.profile)  # fmt: skip
+
+
+def accept(offered: Hello, answer: Hello) -> None:
+    """Whether the server's *answer* fits what the client *offered*.  Raises CodecError."""
+    if answer.version != VERSION or answer.profile != offered.profile:
+        came = f"version {answer.version} and profile {answer.profile}"
+        raise CodecError(f"the server speaks {came}, asked for were {VERSION} and {offered.profile}")
+    if answer.features - offered.features:
+        given, asked = sorted(answer.features), sorted(offered.features)
+        raise CodecError(f"the server answers with features {given}, offered were {asked}")
 
 
 @lru_cache(maxsize=64)
