@@ -142,9 +142,25 @@ static inline void prefetch_dict_table(PyObject *v) {
         PREFETCH(keys);
         PREFETCH(keys + 64);
         PREFETCH(keys + 128);
+    } else if (PyList_CheckExact(v)) {
+        PREFETCH(((PyListObject *)v)->ob_item);
     }
 #else
     (void)v;
+#endif
+}
+
+/* The second step for the values of a dict, whose heads were asked for by prefetch_entries. */
+static inline void prefetch_tables(DictWalk walk, Py_ssize_t count) {
+#if RAT_INTERNALS
+    if (UNLIKELY(walk.entry == NULL)) return;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *value = walk.entry[i * walk.stride + 1];
+        if (value != NULL) prefetch_dict_table(value);
+    }
+#else
+    (void)walk;
+    (void)count;
 #endif
 }
 
@@ -211,6 +227,18 @@ static inline void copy_bytes(uint8_t *to, const uint8_t *from, size_t n) {
     } else {
         memcpy(to, from, n);
     }
+}
+
+/* The same where `to` has room for 16 bytes more.  Words of mixed length would make the branches above guess wrong: up to 16
+   bytes go in one move, which reads behind the source but never over the end of its page. */
+static inline void copy_word(uint8_t *to, const uint8_t *from, size_t n) {
+#if RAT_INTERNALS && !defined(__SANITIZE_ADDRESS__)
+    if (LIKELY(n <= 16 && ((uintptr_t)from & 4095) <= 4096 - 16)) {
+        memcpy(to, from, 16);
+        return;
+    }
+#endif
+    copy_bytes(to, from, n);
 }
 
 #endif

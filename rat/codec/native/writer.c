@@ -299,9 +299,9 @@ static NOINLINE int write_short_wide(Writer *w, PyObject *s) {
 static int write_text(Writer *w, PyObject *s) {
     if (str_is_ascii(s)) {
         size_t n = (size_t)PyUnicode_GET_LENGTH(s);
-        if (room(w, n + 9) < 0) return -1;
+        if (room(w, n + 25) < 0) return -1;
         w->p = put_varint(w->p, n);
-        copy_bytes(w->p, PyUnicode_1BYTE_DATA(s), n);
+        copy_word(w->p, PyUnicode_1BYTE_DATA(s), n);
         w->p += n;
         return 0;
     }
@@ -321,9 +321,9 @@ static NOINLINE int write_long_str(Writer *w, PyObject *s) {
 static inline int write_str(Writer *w, PyObject *s) {
     if (LIKELY(str_is_ascii(s) && PyUnicode_GET_LENGTH(s) <= 63)) {
         size_t n = (size_t)PyUnicode_GET_LENGTH(s);
-        if (room(w, 64) < 0) return -1;
+        if (room(w, 80) < 0) return -1;
         *w->p = (uint8_t)(TAG_ASCII + n);
-        copy_bytes(w->p + 1, (const uint8_t *)((PyASCIIObject *)s + 1), n);
+        copy_word(w->p + 1, (const uint8_t *)((PyASCIIObject *)s + 1), n);
         w->p += n + 1;
         return 0;
     }
@@ -588,7 +588,7 @@ static int write_ints(Writer *w, PyObject **items, Py_ssize_t count) {
 
 /* The characters follow the lengths in one pass: where the lengths end is known from the count. */
 static int write_words(Writer *w, PyObject **items, Py_ssize_t count) {
-    if (room(w, 10 + (size_t)count + 256) < 0) return -1;
+    if (room(w, 10 + (size_t)count + 272) < 0) return -1;
     size_t start = (size_t)(w->p - w->begin);
     uint8_t *lengths = put_varint(w->p + 1, (uint64_t)count);
     uint8_t *p = lengths + count;
@@ -599,15 +599,15 @@ static int write_words(Writer *w, PyObject **items, Py_ssize_t count) {
         if (UNLIKELY(Py_TYPE(s) != &PyUnicode_Type || !str_is_ascii(s))) goto other;
         size_t n = (size_t)PyUnicode_GET_LENGTH(s);
         if (UNLIKELY(n > 255)) goto other;
-        if (UNLIKELY(w->end - p < 256)) {
+        if (UNLIKELY(w->end - p < 272)) {
             size_t place = (size_t)(lengths - w->begin);
             w->p = p; /* written: growing keeps it */
-            if (grow(w, 256 + 8 * (size_t)(count - i)) < 0) return -1;
+            if (grow(w, 272 + 8 * (size_t)(count - i)) < 0) return -1;
             p = w->p;
             lengths = w->begin + place;
         }
         lengths[i] = (uint8_t)n;
-        copy_bytes(p, (const uint8_t *)((PyASCIIObject *)s + 1), n);
+        copy_word(p, (const uint8_t *)((PyASCIIObject *)s + 1), n);
         p += n;
     }
     w->p = p;
@@ -811,7 +811,7 @@ static inline int write_new_key(Writer *w, PyObject *key, size_t hash, bool *in_
     size_t size = (size_t)PyUnicode_GET_LENGTH(key);
     bool is_ascii = str_is_ascii(key);
     if (!is_ascii && utf8_size(w, key, &size) < 0) return add_key(w, key);
-    if (room(w, size + 11) < 0) return -1;
+    if (room(w, size + 27) < 0) return -1;
     if (LIKELY(size <= MAX_SHORT_KEY)) {
         *w->p++ = (uint8_t)(0xC0 + size);
         if (t->key_count < MAX_KEYS) {
@@ -831,7 +831,7 @@ static inline int write_new_key(Writer *w, PyObject *key, size_t hash, bool *in_
         *in_table = false;
     }
     if (LIKELY(is_ascii)) {
-        copy_bytes(w->p, (const uint8_t *)((PyASCIIObject *)key + 1), size);
+        copy_word(w->p, (const uint8_t *)((PyASCIIObject *)key + 1), size);
         w->p += size;
     } else {
         w->p = put_utf8(w->p, key);
@@ -948,6 +948,7 @@ static NOINLINE int write_dict(Writer *w, PyObject *dict, int depth) {
             return -1;
         }
     }
+    if (w->p - w->begin > FAR) prefetch_tables(walk, count);
     Frame frame = {w->frames, dict, NULL};
     w->frames = &frame;
     for (Py_ssize_t i = 0; i < count; i++) {
