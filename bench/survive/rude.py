@@ -184,7 +184,7 @@ RUDE = (
         {
             "answered 500": Bound(0),
             "answered 503": TOLD,
-            "closed": TOLD,
+            "closed": Bound(0),
             "left waiting": TOLD,
             "unaccounted": Bound(0),
             "CPU share": Bound(0.1),

@@ -73,8 +73,8 @@ class Stand:
                 preexec_fn=bound,
             )
         assert self.process.stdout is not None
-        self.process.stdout.readline()
-        address = self.process.stdout.readline().decode().strip()
+        await asyncio.to_thread(self.process.stdout.readline)
+        address = (await asyncio.to_thread(self.process.stdout.readline)).decode().strip()
         if not address:
             raise RuntimeError(f"the server did not start: {self.log.read_text()}")
         self.port = int(address.rpartition(":")[2])
