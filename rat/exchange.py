@@ -394,11 +394,16 @@ class Exchange:
         elif isinstance(body, bytearray | memoryview):
             flow.write(cast(Any, engine.send(ResponseContent(body))))
         else:
+            subscription = response.subscription if isinstance(response, EventStream) else None
+            if subscription is not None and engine.content_allowed and not self._is_ending:
+                self._broadcast(cast(EventStream, response), subscription)
+                return
             await self._send_pieces(response, body)
-        trailers = response.trailers
-        flow.write(cast(Any, engine.send(ResponseEnd(trailers() if callable(trailers) else trailers or ()))))
-        self._finish(response, response.status)
-        self._owner.exchange_done()
+        self._end_answer(response)
+
+    @property
+    def _is_ending(self) -> bool:
+        return self._owner.peer_done or self.service.draining
 
     async def _send_regions(self, parts: Wire) -> None:
         for part in parts:
@@ -424,10 +429,7 @@ class Exchange:
                 # It was still being made when the others were told.
                 self.cause = Cause.DRAINING
                 raise asyncio.CancelledError
-            if isinstance(response, EventStream) and response.subscription is not None:
-                await self._send_subscription(response, response.subscription)
-            else:
-                await self._iterate(iterator)
+            await self._iterate(iterator)
         except asyncio.CancelledError:
             if self.cause not in (Cause.DRAINING, Cause.HALF_CLOSED) or not isinstance(response, EventStream):
                 # An answer that is broken off must not look whole.
@@ -470,14 +472,16 @@ class Exchange:
             if flow.transport.is_closing():
                 raise ClientDisconnected("the client left while the answer was being sent")
 
-    async def _send_subscription(self, response: EventStream, subscription: Subscription) -> None:
-        """Let the hub write to the transport itself, one call for an event; here is only waited for the end."""
+    def _broadcast(self, response: EventStream, subscription: Subscription) -> None:
+        """Let the hub write to the transport itself, one call for an event.
+
+        Nothing waits meanwhile: a task for each of many thousand subscribers would be most of what they cost.
+        """
         flow = self.flow
         if response.opening:
             flow.write(cast(Any, self.engine.send(ResponseContent(response.opening))))
         flow.flush()
         write, is_closing = flow.transport.write, flow.transport.is_closing
-        ended: asyncio.Future[None] = self.service.loop.create_future()
 
         def sink(data: bytes) -> bool:
             if is_closing():
@@ -487,18 +491,35 @@ class Exchange:
             return not flow.write_paused
 
         def end(reason: object) -> None:
-            if not ended.done():
-                ended.set_result(None)
+            # The hub is in the middle of its rounds: what follows here waits until it is through.
+            self.service.loop.call_soon(self._end_broadcast, subscription)
 
         # RFC 9112, section 7.1: chunked is for HTTP/1.1; to older clients the events go bare, until the close.
         chunked = self.head is None or self.head.http_version != "1.0"
         self.subscription = subscription
+        self.task = None
         subscription.attach(sink, chunked=chunked, heartbeat=response.heartbeat, on_end=end)
+
+    def _end_broadcast(self, subscription: Subscription, goodbye: bytes = b"") -> None:
+        """End the stream that the hub has written, if it has not ended otherwise meanwhile."""
+        response = self.response
+        if self.subscription is not subscription or response is None:
+            return
+        self.subscription = None
+        subscription.close()
         try:
-            await ended
-        finally:
-            self.subscription = None
-            subscription.close()
+            if goodbye:
+                self.flow.write(cast(Any, self.engine.send(ResponseContent(goodbye))))
+            self._end_answer(response)
+        except Exception as error:
+            self._failed(error)
+
+    def _end_answer(self, response: Response) -> None:
+        trailers = response.trailers
+        end = ResponseEnd(trailers() if callable(trailers) else trailers or ())
+        self.flow.write(cast(Any, self.engine.send(end)))
+        self._finish(response, response.status)
+        self._owner.exchange_done()
 
     def _finish(self, response: Response, status: int) -> None:
         """The answer is whole: count it, log it, let go of everything."""
@@ -521,6 +542,9 @@ class Exchange:
 
     def _break_off(self) -> None:
         """The answer will not be whole: let go of everything."""
+        subscription, self.subscription = self.subscription, None
+        if subscription is not None:
+            subscription.close()
         response, self.response = self.response, None
         if response is not None:
             _close(response)
@@ -559,6 +583,11 @@ class Exchange:
         """Cancel the handler for *cause*; the first cause counts."""
         task = self.task
         if self.stage is _IDLE or self.cause is not None:
+            return
+        response, subscription = self.response, self.subscription
+        if subscription is not None and cause in (Cause.DRAINING, Cause.HALF_CLOSED) and response is not None:
+            goodbye = response.goodbye() if cause is Cause.DRAINING else None
+            self._end_broadcast(subscription, goodbye or b"")
             return
         self.cause = cause
         if task is not None and not task.done():
