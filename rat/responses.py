@@ -5,6 +5,7 @@ Knows no connection: the shell sends what ``field_lines`` and ``body`` say.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -42,6 +43,12 @@ _JSON_FIELDS: FieldLines = ((b"content-type", b"application/json"),)
 # The answer was chosen by Accept: RFC 9110, section 12.5.5.
 _CHOSEN_JSON_FIELDS: FieldLines = ((b"content-type", b"application/json"), (b"vary", b"accept"))
 _CHOSEN_DATA_VALUE_FIELDS: FieldLines = ((b"content-type", DATA_VALUE.encode()), (b"vary", b"accept"))
+
+
+@functools.lru_cache(maxsize=128)
+def _type_fields(content_type: str) -> FieldLines:
+    """The fields of an answer that names nothing but its type; applications name few types, again and again."""
+    return (encode_field("content-type", content_type),)
 
 
 class Response:
@@ -90,10 +97,10 @@ class Response:
         default = self._take(body)
         if trailers is not None and not callable(trailers):
             field_lines(trailers)
-        if headers is None and content_type is None:
-            self._fields = default
+        if headers is None:
+            self._fields = default if content_type is None else _type_fields(content_type)
         else:
-            lines = field_lines(headers) if headers is not None else []
+            lines = field_lines(headers)
             if content_type is not None:
                 lines = [line for line in lines if line[0] != b"content-type"]
                 lines.insert(0, encode_field("content-type", content_type))
