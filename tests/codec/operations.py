@@ -71,10 +71,25 @@ def _error_of_default() -> None:
         native.encode({"a": [1, {"b": object()}]}, default=_raises)
 
 
+def _replaces(_: object) -> object:
+    return [{"x": 1}]
+
+
+class _Popping:
+    """Takes an entry out of the dict that is being encoded."""
+
+    def __init__(self, value: dict[Any, Any]) -> None:
+        self.value = value
+
+    def __call__(self, _: object) -> object:
+        return self.value.pop("c", None)
+
+
 def _changed() -> None:
-    value: dict[str, Any] = {"a": [object()], "b": object(), "c": 3}
+    one = object()
+    value: dict[Any, Any] = {"a": [one], "b": 2, "c": 3}
     with contextlib.suppress(CodecError):
-        native.encode(value, default=lambda _: value.pop("c", None))
+        native.encode(value, default=_Popping(value))
 
 
 def _loose() -> None:
@@ -94,7 +109,7 @@ OPERATIONS: Final[dict[str, Callable[[], Any]]] = {
     "encode segments": lambda: native.encode_segments({"a": bytes(9), "b": [bytearray(9)] * 9}, threshold=4),
     "encode into": lambda: native.encode_into(_RECORDS[0], bytearray(500)),
     "encode into too little": _refused(native.encode_into, _RECORDS, bytearray(5)),
-    "encode with default": lambda: native.encode({"a": [object()] * 3}, default=lambda _: [{"x": 1}]),
+    "encode with default": lambda: native.encode({"a": [object()] * 3}, default=_replaces),
     "encode batch": lambda: native.encode_batch(_RECORDS),
     "encode batch refused": _refused(native.encode_batch, [1, {"a": object()}]),
     "encode cycle": _refused(native.encode, _CYCLE),

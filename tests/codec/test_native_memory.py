@@ -18,6 +18,9 @@ from tests.codec.operations import OPERATIONS
 
 pytest.importorskip("rat.codec.native", exc_type=ImportError)
 
+IN_PYTHON = {"encode rare", "decode rare", "decode what is wrong"}
+"""What the C code leaves to Python for a part."""
+
 SWEEP = """
 import _testcapi, faulthandler, sys
 faulthandler.enable()
@@ -54,6 +57,8 @@ operation()
 @pytest.mark.skipif(importlib.util.find_spec("_testcapi") is None, reason="_testcapi makes allocations fail")
 def test_every_allocation_may_fail(name: str) -> None:
     """The first, the second, ... and twenty from the first, the second, ... on: MemoryError, and nothing else."""
+    if sys.version_info >= (3, 12) and name in IN_PYTHON:
+        pytest.skip("CPython 3.12 and 3.13 crash where a generator expression finds no memory")
     environment = {**os.environ, "PYTHONMALLOC": "debug", "RAT_CODEC": "native"}
     result = subprocess.run(
         [sys.executable, "-c", SWEEP, name],
