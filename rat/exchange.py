@@ -481,24 +481,30 @@ class Exchange:
         if response.opening:
             flow.write(cast(Any, self.engine.send(ResponseContent(response.opening))))
         flow.flush()
-        write, is_closing = flow.transport.write, flow.transport.is_closing
-
-        def sink(data: bytes) -> bool:
-            if is_closing():
-                return False
-            flow.written += len(data)
-            write(data)
-            return not flow.write_paused
-
-        def end(reason: object) -> None:
-            # The hub is in the middle of its rounds: what follows here waits until it is through.
-            self.service.loop.call_soon(self._end_broadcast, subscription)
-
         # RFC 9112, section 7.1: chunked is for HTTP/1.1; to older clients the events go bare, until the close.
         chunked = self.head is None or self.head.http_version != "1.0"
         self.subscription = subscription
         self.task = None
-        subscription.attach(sink, chunked=chunked, heartbeat=response.heartbeat, on_end=end)
+        # It will not be iterated: what would frame its events can go.
+        response.body = b""
+        subscription.attach(
+            self._take_events, chunked=chunked, heartbeat=response.heartbeat, on_end=self._subscription_ended
+        )
+
+    def _take_events(self, data: bytes) -> bool:
+        """Write events that the hub has framed; False when it shall wait for ``resume_writing``."""
+        flow = self.flow
+        transport = flow.transport
+        if transport.is_closing():
+            return False
+        flow.written += len(data)
+        transport.write(data)
+        return not flow.write_paused
+
+    def _subscription_ended(self, reason: object) -> None:
+        # The hub is in the middle of its rounds: what follows here waits until it is through.
+        if self.subscription is not None:
+            self.service.loop.call_soon(self._end_broadcast, self.subscription)
 
     def _end_broadcast(self, subscription: Subscription, goodbye: bytes = b"") -> None:
         """End the stream that the hub has written, if it has not ended otherwise meanwhile."""
