@@ -7,6 +7,7 @@
 #   make docs                write the reference pages that are made from code
 #   make docs-check          every example in the documentation, run
 #   make fuzz                every fuzz target for FUZZ_SECONDS each
+#   make survive             hostile clients against a server of our own; SURVIVE=--quick for the short form
 #   make sanitize            the tests of the C codec under AddressSanitizer and UBSan
 #   make profile WORKLOAD=get   a flame graph of the server under that load
 #
@@ -38,7 +39,7 @@ INPUTS := pyproject.toml constraints.txt tools/environment $(wildcard setup.py r
 RUN_STAMP := $(VENV)/.ready-run
 DEV_STAMP := $(VENV)/.ready-dev
 
-.PHONY: help run test lint bench bench-quick bench-micro bench-compare bench-instr profile docs docs-check fuzz sanitize clean
+.PHONY: help run test lint bench bench-quick bench-micro bench-compare bench-instr profile docs docs-check fuzz survive sanitize clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -91,8 +92,11 @@ fuzz: $(DEV_STAMP)
 	@for target in fuzz/fuzz_*.py; do \
 		[ -e "$$target" ] || { echo "make: no fuzz target in fuzz/" >&2; exit 1; }; \
 		echo "$$target, $(FUZZ_SECONDS) s"; \
-		$(BIN)/python "$$target" --seconds $(FUZZ_SECONDS); \
+		$(BIN)/python "$$target" --seconds $(FUZZ_SECONDS) || exit 1; \
 	done
+
+survive: $(DEV_STAMP)
+	@$(BIN)/python -m bench.survive $(SURVIVE)
 
 sanitize: $(DEV_STAMP)
 	@PYTHON=$(BIN)/python ./tools/sanitize.sh

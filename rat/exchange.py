@@ -75,6 +75,7 @@ TRANSITIONS = {
     (Stage.HANDLING, "complete answer"): Stage.IDLE,
     (Stage.HANDLING, "head of answer"): Stage.SENDING,
     (Stage.HANDLING, "departure"): Stage.IDLE,
+    (Stage.HANDLING, "error"): Stage.IDLE,
     (Stage.SENDING, "end of answer"): Stage.IDLE,
     (Stage.SENDING, "departure"): Stage.IDLE,
     (Stage.SENDING, "error"): Stage.IDLE,

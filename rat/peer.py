@@ -374,14 +374,12 @@ class Peer(asyncio.BufferedProtocol):
         """
         if self.link is Link.OPEN or self.link is Link.FINISHING:
             self.flush()
-            if self.engine.is_at_end or not self.transport.can_write_eof():
+            if self.engine.is_at_end or not self.flow.write_eof():
                 self.close()
                 return
             self.link = Link.LINGERING
             self.linger_since = self.now()
-            for reason in tuple(self.flow.reasons):
-                self.flow.resume(reason)
-            self.transport.write_eof()
+            self.flow.resume_all()
 
     def close(self) -> None:
         """Write what is unsent, then close."""

@@ -251,8 +251,11 @@ class HttpProtocol(asyncio.Protocol):
         self.touched = self.service.clock.now
         if self._advancing:
             return
-        if self.engine.must_close or self.service.draining:
+        engine, flow = self.engine, self.flow
+        if engine.must_close or self.service.draining:
             self.close()
+        elif engine.is_quiet and not flow.reasons:
+            flow.flush()
         else:
             self.advance()
 

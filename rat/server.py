@@ -325,12 +325,17 @@ class RatServer:
             self._resume_task.cancel()
         if grace is None:
             grace = self.config.timeouts.graceful
-        await self.app.drain()
+        deadline = service.loop.time() + grace
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self.app.drain()
+        except TimeoutError:
+            log.warning("the drain hooks were not through after a grace of %g seconds", grace)
         for connection in tuple(service.connections):
             connection.drain()
         cut = 0
         try:
-            async with asyncio.timeout(grace):
+            async with asyncio.timeout_at(deadline):
                 if service.connections:
                     await self._all_gone.wait()
         except TimeoutError:

@@ -131,6 +131,11 @@ class HttpEngine(AnswerSide):
         return (content is not None and not content.is_done) or self._at < len(self._data)
 
     @property
+    def is_quiet(self) -> bool:
+        """Between two requests, with no byte of the next one: ``next_event`` would say NEED_DATA."""
+        return self.state is _IDLE and not self._data and not self._eof
+
+    @property
     def eof_received(self) -> bool:
         """The peer has half-closed the connection, or left."""
         return self._eof
