@@ -12,6 +12,8 @@ from bench.harness.report import figure, notes, ratio_to, share
 from bench.harness.results import load
 
 PAGE = ROOT / "docs" / "benchmarks.md"
+README = ROOT / "README.md"
+BEGIN, END = "<!-- figures: made by `python -m bench document`, do not edit -->", "<!-- end of figures -->"
 RIVALS = ("uvicorn", "granian", "nginx", "node", "starlette", "fastapi", "aiohttp", "sanic", "hypercorn")
 
 
@@ -72,6 +74,27 @@ def _summary(result: dict[str, Any]) -> list[str]:
     return lines
 
 
+def beside_others(result: dict[str, Any], source: str) -> list[str]:
+    """The table of the README: the same ratios as the page's, and where they come from."""
+    return [
+        BEGIN,
+        *_summary(result),
+        "",
+        f"Measured on {result['date'][:10]}; trust: {result['trust']['text'].partition(':')[0]}. "
+        f"[What was measured, how, and how far to trust it](docs/benchmarks.md), from [one file]({source}).",
+        END,
+    ]
+
+
+def with_figures(readme: str, figures: list[str]) -> str:
+    """The *readme* with the figures in the place of those that stand there; ValueError where it has no place."""
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the README has no place for figures between {BEGIN!r} and {END!r}")
+    return before + "\n".join(figures) + after
+
+
 def _section(work: dict[str, Any]) -> list[str]:
     rows = sorted(work["rows"], key=lambda row: (row["cost"] is None, row["cost"] or 0.0))
     lines = [
@@ -117,7 +140,9 @@ def main(arguments: list[str]) -> int:
         plot = str(drawn[0].relative_to(ROOT)) if drawn else None
     source = args.result.resolve()
     PAGE.write_text(page(result, str(source.relative_to(ROOT)), plot), encoding="utf-8")
-    print(f"wrote {PAGE.relative_to(ROOT)}")
+    figures = beside_others(result, str(source.relative_to(ROOT)))
+    README.write_text(with_figures(README.read_text(encoding="utf-8"), figures), encoding="utf-8")
+    print(f"wrote {PAGE.relative_to(ROOT)} and the figures of {README.name}")
     return 0
 
 

@@ -37,7 +37,9 @@ _HEAD = (
     + (_OTHER + _REST)
     # Host, once, a name or an IPv4 address with a port up to 65535; anything rarer is not for us.
     + (rb"|[Hh](?:ost:" + _OWS + rb"(?(6)(?!))(?P<authority>[A-Za-z0-9.\-_~]++")
-    + (rb"(?::(?:[1-5]?[0-9]{1,4}|6[0-4][0-9]{3}))?+)" + _OWS + rb"\r\n|(?![Oo][Ss][Tt]:)" + _REST + rb")")
+    # The longer forms first: what a possessive group has taken it does not give back.
+    + (rb"(?::(?:6(?:[0-4][0-9]{3}|5(?:[0-4][0-9]{2}|5(?:[0-2][0-9]|3[0-5])))|[1-5]?[0-9]{1,4}))?+)")
+    + (_OWS + rb"\r\n|(?![Oo][Ss][Tt]:)" + _REST + rb")")
     + (rb"|[Cc](?:ookie:" + _VALUE)
     + (rb"|ontent-[Ll]ength:" + _OWS + rb"(?(7)(?!))(?P<length>[0-9]{1,19}+)" + _OWS + rb"\r\n")
     + (rb"|onnection:" + _OWS + rb"(?:[Kk]eep-[Aa]live|(?P<close>[Cc]lose))" + _OWS + rb"\r\n")

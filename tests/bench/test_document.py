@@ -3,6 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bench import document
 from bench.harness import results
 from bench.harness.environment import ROOT
@@ -64,3 +66,10 @@ def test_the_page_that_is_committed_is_the_one_that_its_file_makes() -> None:
     expected = document.page(results.load(ROOT / source), source, source.replace(".json", ".svg"))
     assert page == expected
     assert Path(ROOT / source.replace(".json", ".svg")).exists()
+    readme = document.README.read_text(encoding="utf-8")
+    assert document.with_figures(readme, document.beside_others(results.load(ROOT / source), source)) == readme
+
+
+def test_a_readme_without_a_place_for_figures_is_told() -> None:
+    with pytest.raises(ValueError, match="has no place for figures"):
+        document.with_figures("# rat", [])

@@ -162,7 +162,11 @@ MUTATIONS = [
     ("takes a fragment", rb"/[!-\"$->@-~]", rb"/[!->@-~]"),
     ("takes a fragment in the query", rb"(?P<query>[!-\"$-~]", rb"(?P<query>[!-~]"),
     ("takes CONNECT", rb"(?!CONNECT )", rb""),
-    ("takes any port", rb"(?:[1-5]?[0-9]{1,4}|6[0-4][0-9]{3})", rb"[0-9]{1,5}"),
+    (
+        "takes any port",
+        rb"(?:6(?:[0-4][0-9]{3}|5(?:[0-4][0-9]{2}|5(?:[0-2][0-9]|3[0-5])))|[1-5]?[0-9]{1,4})",
+        rb"[0-9]{1,5}",
+    ),
     ("takes HTTP/1.0", rb"HTTP/1\.1", rb"HTTP/1\.[01]"),
     ("takes a space before the colon", rb"*+:", rb"*+[ ]?:"),
     ("takes a bare LF", rb"\xff]*+\r\n", rb"\xff]*+\r?\n"),
@@ -272,3 +276,9 @@ def test_the_date_is_renewed_and_lines_do_not_pile_up() -> None:
         expected = b"HTTP/1.1 200 OK\r\nDate: %b\r\nServer: rat\r\nX-Number: %d\r\nContent-Length: 0\r\n\r\n"
         assert wire == [expected % (dates[0], number)]
     assert len(fastlane.lane_writer(b"rat")._lines) <= 256
+
+
+def test_every_port_takes_the_lane_and_no_larger_number() -> None:
+    match = fastlane.lane_pattern(100)
+    head = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n"
+    assert [port for port in range(70_000) if match(head % port, 0)] == list(range(65_536))
