@@ -12,6 +12,7 @@ import pytest
 from rat import EventStream, JSONResponse, RedirectResponse, Response, ServerSentEvent
 from rat.codec import decode
 from rat.errors import CodecError
+from rat.events import Buffer, FileRegion
 from rat.responses import normalise
 from tests.app.support import answer, content_of
 
@@ -131,7 +132,8 @@ async def test_large_views_are_not_copied() -> None:
     data[0:1] = b"y"
     assert (await content_of(response))[:2] == b"yx"
     assert response.headers["content-length"] == "70000"
-    response = Response([b"ab", memoryview(b"cd")])
+    parts: list[Buffer | FileRegion] = [b"ab", memoryview(b"cd")]
+    response = Response(parts)
     assert response.headers["content-length"] == "4"
     assert await content_of(response) == b"abcd"
 
