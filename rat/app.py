@@ -224,6 +224,12 @@ class Rat(Router):
         if endpoint is not None:
             return endpoint, {}
         method = head.method
+        rest = self._tree.rest(head.path)
+        if rest is not None:
+            # No need to walk to a mounted file: bench "request, file of 10 KiB".
+            found = rest[0].by_method.get(method)
+            if found is not None:
+                return found[0], {found[1][0]: rest[1]}
         taken = self._tree.find(head.path, lambda leaf: leaf.find(method))
         if taken is not None:
             (endpoint, names, _), values = taken

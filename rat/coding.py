@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from rat.events import RequestReceived
 from rat.eventstream import EventStream
-from rat.negotiation import accepted_codings
+from rat.negotiation import ACCEPT_ENCODING, accepted_codings
 from rat.responses import Response
 from rat.stream.compress import (
     COMPRESS_FROM,
@@ -25,8 +26,8 @@ _AT_ONCE = 64 * 1024
 """Content up to this size is compressed in one go; more goes in slices, so that other connections have their turn."""
 
 
-def coded(response: Response, field_section: bytes) -> Response:
-    """*response* in the coding that a client with these fields likes best; itself where nothing is gained.
+def coded(response: Response, head: RequestReceived) -> Response:
+    """*response* in the coding that the client of *head* likes best; itself where nothing is gained.
 
     ``compress=False`` on the answer forbids; event streams are compressed only with ``compress=True``.
     """
@@ -38,7 +39,7 @@ def coded(response: Response, field_section: bytes) -> Response:
     is_events = isinstance(response, EventStream)
     if not (is_events and response.compress) and not is_worth_coding(response.status, fields, size):
         return response
-    coding = choose_coding(accepted_codings(field_section), small=is_events)
+    coding = choose_coding(accepted_codings(head.scan(ACCEPT_ENCODING)), small=is_events)
     lines = coded_fields(fields, coding)
     if isinstance(body, bytes):
         # The application may keep its answer and return it again: it is left as it was.

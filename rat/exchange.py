@@ -366,7 +366,7 @@ class Exchange:
         """*response* in the content coding that suits the client and the server."""
         if response.compress is False or not self.service.config.compress:
             return response
-        return coded(response, head.field_section)
+        return coded(response, head)
 
     def _answer(self, response: Response) -> None:
         """Send a complete answer; the caller flushes."""

@@ -6,11 +6,12 @@ One trip to a thread opens the file; small files come from memory.  RFC 9110, se
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from typing import TYPE_CHECKING, cast
 
 from rat.config import Limits
-from rat.events import Buffer, FieldLines, FileRegion
+from rat.events import Buffer, FieldLines, FileRegion, KeptFields
 from rat.fields import HeaderSource, field_lines
 from rat.http1.conditional import ByteRange, judge
 from rat.mediatypes import content_disposition, guess_media_type
@@ -22,14 +23,15 @@ from rat.threads import in_thread
 if TYPE_CHECKING:
     from rat.messages import Request
 
-__all__ = ["FileResponse", "answer_file", "file_fields"]
+__all__ = ["FileResponse", "answer_file", "answer_whole", "file_fields"]
 
+_CONDITIONAL = re.compile(rb"\n(?:if-|range:)", re.IGNORECASE)
 _OF_304 = {b"cache-control", b"content-location", b"etag", b"expires", b"last-modified", b"set-cookie", b"vary"}
 
 _cache = FileCache()
 
 
-def file_fields(opened: Opened, extra: FieldLines, content_type: str) -> tuple[tuple[bytes, bytes], ...]:
+def file_fields(opened: Opened, extra: FieldLines, content_type: str) -> KeptFields:
     """The fields that the file is sent with, but for its length; *extra* comes from the application and wins."""
     known = {name for name, _ in extra}
     fields = [
@@ -40,7 +42,7 @@ def file_fields(opened: Opened, extra: FieldLines, content_type: str) -> tuple[t
     ]
     if opened.encoding is not None:
         fields.append((b"content-encoding", opened.encoding.encode("ascii")))
-    return (*(line for line in fields if line[0] not in known), *extra)
+    return KeptFields((*(line for line in fields if line[0] not in known), *extra))
 
 
 def _value(fields: FieldLines, name: bytes) -> bytes:
@@ -60,10 +62,9 @@ def answer_file(request: Request, opened: Opened, fields: FieldLines, status: in
     *fields*: as ``file_fields`` gives them.  Preconditions and ranges hold for GET and HEAD with *status* 200.
     """
     head = request.head
-    lines = head.field_section.lower()
-    # Where there can be neither a precondition nor a range, no field is parsed.
-    if (b"if-" not in lines and b"range:" not in lines) or status != 200 or head.method not in ("GET", "HEAD"):
-        return _whole(opened, fields, status)
+    # Where there is neither a precondition nor a range, no field is parsed.
+    if status != 200 or head.method not in ("GET", "HEAD") or not head.scan(_CONDITIONAL):
+        return answer_whole(opened, fields, status)
     limits = request.app.config.limits if request.app.config is not None else Limits()
     verdict = judge(
         head.method,
@@ -74,7 +75,7 @@ def answer_file(request: Request, opened: Opened, fields: FieldLines, status: in
         most_ranges=limits.ranges,
     )
     if verdict.status == 200:
-        return _whole(opened, fields, 200)
+        return answer_whole(opened, fields)
     if verdict.status == 206:
         return _partial(opened, fields, verdict.ranges)
     opened.close()
@@ -100,7 +101,8 @@ def _holding(opened: Opened, body: list[Buffer | FileRegion], fields: FieldLines
     return response
 
 
-def _whole(opened: Opened, fields: FieldLines, status: int) -> Response:
+def answer_whole(opened: Opened, fields: FieldLines, status: int = 200) -> Response:
+    """The answer that sends all of *opened*, whatever the request says."""
     if opened.content is None:
         return _holding(opened, _pieces(opened, ByteRange(0, opened.size)), fields, status)
     response = Response.of(opened.content, fields, status)

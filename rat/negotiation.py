@@ -4,40 +4,34 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Sequence
 
 from rat.values import parse_weighted
 
-__all__ = ["CODINGS", "accepted_codings"]
+__all__ = ["ACCEPT_ENCODING", "CODINGS", "accepted_codings"]
 
 CODINGS = {"zstd": ".zst", "br": ".br", "gzip": ".gz"}
 """Content codings in the order in which the server prefers them, with the extension of precompressed siblings."""
 
-_NAME = b"accept-encoding:"
-_LINE_FEED = 0x0A
+ACCEPT_ENCODING = re.compile(rb"\naccept-encoding:([^\r]*)", re.IGNORECASE)
+"""What the field section of a request says, for ``accepted_codings``."""
+
 _PLAIN: tuple[str | None, ...] = (None,)
-_FIELD = re.compile(rb"^accept-encoding:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
 
 
-def accepted_codings(field_section: bytes) -> tuple[str | None, ...]:
-    """The codings to try, best first; None among them stands for the content as it is.
+def accepted_codings(values: Sequence[bytes]) -> tuple[str | None, ...]:
+    """The codings to try, best first, for the values of Accept-Encoding; None among them stands for no coding.
 
     Empty when the client refuses even that, which section 12.5.3 lets a server overrule.
     """
-    lines = field_section.lower()
-    at = lines.find(_NAME)
-    if at < 0:
+    if not values:
         return _PLAIN
-    end = lines.find(b"\r", at)
-    if end >= 0 and (not at or lines[at - 1] == _LINE_FEED) and lines.find(_NAME, end) < 0:
-        # One field, as nearly every client has it.
-        return _rank(lines[at + len(_NAME) : end])
-    found = _FIELD.findall(field_section)
-    return _rank(b",".join(found)) if found else _PLAIN
+    return _rank(values[0] if len(values) == 1 else b",".join(values))
 
 
 @functools.lru_cache(maxsize=256)
 def _rank(value: bytes) -> tuple[str | None, ...]:
-    weights = dict(parse_weighted(value.decode("latin-1")))
+    weights = dict(parse_weighted(value.decode("latin-1").strip()))
     weights.setdefault("gzip", weights.get("x-gzip", weights.get("*", 0.0)))
     others = weights.get("*")
     ranked: list[tuple[float, int, str | None]] = []

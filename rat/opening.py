@@ -25,6 +25,8 @@ SMALL = 64 * 1024
 """Bytes up to which a file is read on the way, and kept: sendfile gains nothing below."""
 
 _ENTRY = 1024
+_SETTLES = 0.1
+"""Seconds after which a file's times tell one state from the next; ticks are of 1 to 10 ms, and 16 on Windows."""
 
 _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -44,8 +46,9 @@ def signature(status: os.stat_result) -> Signature:
 class Opened:
     """A regular file: its *content* when it is small, else the open *file*, which the holder closes.
 
-    *size* in bytes; *modified* in seconds since the epoch; *encoding* is the content coding of a precompressed sibling,
-    *original* the path and the state of the file that it was made from.
+    *path* is the name by which it was asked for, links not resolved.  *size* in bytes; *modified* in seconds since the
+    epoch; *encoding* is the content coding of a precompressed sibling, *original* the path and the state of the file
+    that it was made from.
     """
 
     path: str
@@ -68,7 +71,7 @@ class Opened:
         return formatdate(int(self.modified), usegmt=True).encode("ascii")
 
     def is_unchanged(self) -> bool:
-        """The file, and the one that it was made from, are as they were when it was opened."""
+        """What its name leads to, and the file that it was made from, are as they were when it was opened."""
         try:
             if signature(os.stat(self.path)) != self.state:
                 return False
@@ -143,7 +146,8 @@ def open_below(root: str, relative: str, *, encoding: str | None = None) -> Open
     None for a directory.  HTTPError and OSError as ``open_path``.
     """
     try:
-        path = os.path.realpath(os.path.join(root, relative), strict=True)
+        name = os.path.join(root, relative)
+        path = os.path.realpath(name, strict=True)
         inside = os.path.relpath(path, root)
         if inside == os.curdir:
             return None
@@ -151,7 +155,7 @@ def open_below(root: str, relative: str, *, encoding: str | None = None) -> Open
         if parts[0] == os.pardir:
             raise HTTPError(404, "no such file")
         descriptor = _walk(root, parts) if _WALKS else _plain(path)
-        return None if descriptor is None else _from_descriptor(descriptor, path, encoding)
+        return None if descriptor is None else _from_descriptor(descriptor, name, encoding)
     except ValueError:
         raise HTTPError(404, "no such file") from None
     except OSError as error:
@@ -190,19 +194,22 @@ def _walk(root: str, parts: list[str]) -> int | None:
 
 @dataclass(slots=True)
 class _Kept:
-    opened: Opened
+    found: tuple[Opened, FieldLines]
     resolved: float
-    """When the name was last resolved."""
+    """When somebody last set out to open it."""
     checked: float
     """When the file was last found unchanged."""
-    fields: FieldLines
 
 
 class FileCache:
     """Small files in memory, the one longest kept given up first.
 
-    A file is given out when a stat found it unchanged less than *recheck* seconds ago, and its name is resolved again
-    after *fresh* seconds.  *clock* gives seconds that never run backwards.
+    A file is given out when a stat of its name found it unchanged less than *recheck* seconds ago.  Every *fresh*
+    seconds one caller is sent to open it again, because a better fitting file may have turned up beside it; the others
+    go on with what is kept.  A file that was written just now is not kept: the next change might fall into the same
+    tick of the file system's clock, and would not show.
+
+    *clock* gives seconds that never run backwards, *wall* the seconds of the file system's clock.
     """
 
     def __init__(
@@ -212,41 +219,47 @@ class FileCache:
         recheck: float = 0.0,
         fresh: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._most = most_bytes
         self._recheck = recheck
         self._fresh = fresh
         self._clock = clock
+        self._wall = wall
         self._kept: dict[object, _Kept] = {}
         self.size = 0
         """Bytes held, with what an entry costs besides its content."""
 
     def get(self, key: object) -> tuple[Opened, FieldLines] | None:
-        """What was kept under *key*, if it is still true."""
+        """What was kept under *key*, if it is still true; None for a caller that shall open it."""
         kept = self._kept.get(key)
         if kept is None:
             return None
         now = self._clock()
         if now - kept.checked < self._recheck:
-            return kept.opened, kept.fields
-        if now - kept.resolved < self._fresh and kept.opened.is_unchanged():
-            kept.checked = now
-            return kept.opened, kept.fields
-        self._drop(key)
-        return None
+            return kept.found
+        if not kept.found[0].is_unchanged():
+            self.drop(key)
+            return None
+        kept.checked = now
+        if now - kept.resolved >= self._fresh:
+            kept.resolved = now
+            return None
+        return kept.found
 
     def put(self, key: object, opened: Opened, fields: FieldLines) -> None:
-        """Keep a small file and the fields that it is sent with."""
-        if opened.content is None:
+        """Keep a small file and the fields that it is sent with, in place of what was kept."""
+        self.drop(key)
+        if opened.content is None or self._wall() - opened.state[4] / 1e9 < _SETTLES:
             return
-        self._drop(key)
         now = self._clock()
-        self._kept[key] = _Kept(opened, now, now, fields)
+        self._kept[key] = _Kept((opened, fields), now, now)
         self.size += _ENTRY + opened.size
         while self.size > self._most:
-            self._drop(next(iter(self._kept)))
+            self.drop(next(iter(self._kept)))
 
-    def _drop(self, key: object) -> None:
+    def drop(self, key: object) -> None:
+        """Keep nothing under *key*."""
         kept = self._kept.pop(key, None)
         if kept is not None:
-            self.size -= _ENTRY + kept.opened.size
+            self.size -= _ENTRY + kept.found[0].size

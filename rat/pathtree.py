@@ -30,8 +30,8 @@ class PathTree(Generic[L]):
 
     def __init__(self) -> None:
         self._root: _Node[L] = _Node()
-        # By first segment, where all that can follow is one parameter of any number of segments, as with mounted files:
-        # no need to walk there.
+        # By first segment with its slash, where all that can follow is one parameter of any number of segments, as with
+        # mounted files.
         self._rests: dict[bytes, L] | None = None
 
     def insert(self, pattern: PathPattern, make: Callable[[], L]) -> L:
@@ -55,6 +55,27 @@ class PathTree(Generic[L]):
             node.leaf = make()
         return node.leaf
 
+    def rest(self, path: bytes) -> tuple[L, str] | None:
+        """The leaf below whose first segment all that is left of *path* is one parameter, and that parameter.
+
+        None says nothing: ``find`` has to be asked.
+        """
+        rests = self._rests
+        if rests is None:
+            rests = self._rests = {
+                b"/" + name: leaf for name, node in self._root.fixed.items() for leaf in _only_rest(node)
+            }
+        if not rests or b"%" in path:
+            return None
+        end = path.find(b"/", 1)
+        leaf = rests.get(path[:end])
+        if leaf is None or end < 0:
+            return None
+        try:
+            return leaf, path[end + 1 :].decode("utf-8")
+        except UnicodeDecodeError:
+            return None
+
     def find(self, path: bytes, take: Callable[[L], T | None]) -> tuple[T, list[Any]] | None:
         """What *take* makes of the first leaf for which it makes something, and the parameters in order.
 
@@ -62,19 +83,6 @@ class PathTree(Generic[L]):
         """
         if path[:1] != b"/":
             return None
-        rests = self._rests
-        if rests is None:
-            rests = self._rests = {name: leaf for name, node in self._root.fixed.items() for leaf in _only_rest(node)}
-        if rests and b"%" not in path:
-            end = path.find(b"/", 1)
-            leaf = rests.get(path[1:end]) if end > 0 else None
-            if leaf is not None:
-                taken = take(leaf)
-                if taken is not None:
-                    try:
-                        return taken, [path[end + 1 :].decode("utf-8")]
-                    except UnicodeDecodeError:
-                        return None
         segments = path[1:].split(b"/")
         if b"%" in path:
             segments = [unquote_to_bytes(segment) for segment in segments]

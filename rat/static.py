@@ -6,6 +6,7 @@ Knows the names that are asked for; ``rat.opening`` sees to it that no name lead
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from rat.errors import ConfigError, HTTPError
 from rat.events import FieldLines
 from rat.fields import HeaderSource, field_lines
-from rat.files import answer_file, file_fields
+from rat.files import answer_file, answer_whole, file_fields
 from rat.listing import list_below, listing_page
 from rat.mediatypes import guess_media_type
 from rat.negotiation import CODINGS, accepted_codings
@@ -28,6 +29,9 @@ __all__ = ["StaticFiles"]
 
 _RECHECK = 0.002
 """Seconds for which a small file is not looked at again: requests that come together share one stat."""
+_ASKED = re.compile(rb"\n(?:(if-|range:)|accept-encoding:([^\r]*))", re.IGNORECASE)
+"""The fields that have a say in which bytes are sent."""
+_PLAIN: tuple[str | None, ...] = (None,)
 _VARY = (b"vary", b"accept-encoding")
 _PAGE_FIELDS: FieldLines = (
     (b"content-type", b"text/html; charset=utf-8"),
@@ -66,12 +70,18 @@ class StaticFiles:
 
     def answer(self, request: Request, path: str) -> Response:
         """The handler: *path* is percent-decoded and relative.  HTTPError 404 or 403 for what is not served."""
-        codings = accepted_codings(request.head.field_section) if self.precompressed else (None,)
+        asked = request.head.scan(_ASKED)
+        conditional = False
+        codings = _PLAIN
+        if asked:
+            conditional = any(name for name, _ in asked)
+            if self.precompressed:
+                codings = accepted_codings([value for name, value in asked if not name])
         known = self._cache.get((path, codings))
         if known is not None:
-            return answer_file(request, *known)
+            return answer_file(request, *known) if conditional else answer_whole(*known)
         self._check(path)
-        return _Opening(self, path, codings or (None,))
+        return _Opening(self, path, codings)
 
     def _check(self, path: str) -> None:
         # Judged after decoding, so that no encoding of a separator or a dot gets past.
@@ -161,9 +171,12 @@ class StaticFiles:
             sibling.original = plain.path, plain.state
         return sibling
 
-    def keep(self, path: str, codings: Sequence[str | None], opened: Opened, fields: FieldLines) -> None:
-        """Remember a small file for *path*."""
-        self._cache.put((path, tuple(codings)), opened, tuple(fields))
+    def keep(self, path: str, codings: tuple[str | None, ...], found: tuple[Opened, FieldLines] | None) -> None:
+        """Remember a small file for *path*; or that there is none."""
+        if found is None:
+            self._cache.drop((path, codings))
+        else:
+            self._cache.put((path, codings), *found)
 
 
 class _Opening(Response):
@@ -171,20 +184,24 @@ class _Opening(Response):
 
     __slots__ = ("_codings", "_files", "_path")
 
-    def __init__(self, files: StaticFiles, path: str, codings: Sequence[str | None]) -> None:
+    def __init__(self, files: StaticFiles, path: str, codings: tuple[str | None, ...]) -> None:
         super().__init__(compress=False)
         self._files = files
         self._path = path
         self._codings = codings
 
     async def prepare(self, request: Request) -> Response:
-        found = await in_thread(self._files.find, self._path, self._codings, discard=_close)
+        try:
+            found = await in_thread(self._files.find, self._path, self._codings or _PLAIN, discard=_close)
+        except Exception:
+            self._files.keep(self._path, self._codings, None)
+            raise
+        self._files.keep(self._path, self._codings, found if isinstance(found, tuple) else None)
         if found is None:
             query = b"?" + request.head.query if request.head.query else b""
             return RedirectResponse((request.head.path + b"/" + query).decode("latin-1"), 308)
         if isinstance(found, bytes):
             return Response.of(found, (*_PAGE_FIELDS, *self._files.headers))
-        self._files.keep(self._path, self._codings, *found)
         return answer_file(request, *found)
 
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Final
 
 from rat.config import Limits
-from rat.events import CompleteResponse
+from rat.events import CompleteResponse, KeptFields
 from rat.http1.answer import JOIN_BELOW, NO_CONTENT, PLANNED_FIELDS, REASONS, check_field
 
 __all__ = ["LaneMatch", "LaneWriter", "lane_pattern", "lane_size", "lane_writer", "write_head"]
@@ -120,7 +120,11 @@ class LaneWriter:
         if len(fields) == 1:
             line = lines.get(fields[0]) or self._line(fields[0])
             return None if line is None else b"".join((start, line, end, content))
-        if type(fields) is tuple:
+        if type(fields) is KeptFields:
+            block = fields.written
+            if block is not None:
+                return b"".join((start, block, end, content))
+        elif type(fields) is tuple:
             # A constant of the application, most likely: kept joined.
             block = self._blocks.get(fields)
             if block is not None:
@@ -132,7 +136,9 @@ class LaneWriter:
                 return None
             written.append(line)
         block = b"".join(written)
-        if type(fields) is tuple and len(self._blocks) < _KEPT_LINES and len(block) < 2 * _KEPT_SIZE:
+        if type(fields) is KeptFields:
+            fields.written = block
+        elif type(fields) is tuple and len(self._blocks) < _KEPT_LINES and len(block) < 2 * _KEPT_SIZE:
             self._blocks[fields] = block
         return b"".join((start, block, end, content))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import time
 from email.message import Message
 from email.parser import BytesParser
 from email.utils import formatdate
@@ -50,6 +51,12 @@ def app_for(path: Any, **options: Any) -> Rat:
         return FileResponse(path, **options)
 
     return app
+
+
+@pytest.fixture(autouse=True)
+def kept_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are written right before they are asked for."""
+    monkeypatch.setattr("rat.files._cache._wall", later)
 
 
 @pytest.mark.parametrize("target", ["/", "/plain"])
@@ -345,7 +352,7 @@ async def test_a_file_opened_for_nobody_is_closed() -> None:
 
 
 async def test_the_cache_is_bounded(tmp_path: Path) -> None:
-    cache = FileCache(most_bytes=5_000)
+    cache = FileCache(most_bytes=5_000, wall=later)
     for name in "abcd":
         (tmp_path / name).write_bytes(b"x" * 500)
         cache.put(name, open_path(tmp_path / name), ())
@@ -360,7 +367,7 @@ async def test_the_cache_is_bounded(tmp_path: Path) -> None:
 
 async def test_when_the_cache_looks_again(tmp_path: Path) -> None:
     now = 100.0
-    cache = FileCache(recheck=1.0, fresh=5.0, clock=lambda: now)
+    cache = FileCache(recheck=1.0, fresh=5.0, clock=lambda: now, wall=later)
     path = tmp_path / "a"
     path.write_bytes(b"one")
     cache.put("a", open_path(path), ())
@@ -375,9 +382,36 @@ async def test_when_the_cache_looks_again(tmp_path: Path) -> None:
     assert cache.size == 0
     cache.put("a", open_path(path), ())
     now = 107.9
-    assert cache.get("a") is not None
+    found = cache.get("a")
+    assert found is not None
     now = 108.9
-    assert cache.get("a") is None  # unchanged, but its name may mean another file by now
+    assert cache.get("a") is None  # unchanged, but a better one may be beside it by now
+    assert cache.get("a") == found  # one caller looks for that
+    now = 109.9
+    assert cache.get("a") == found
+    path.unlink()
+    now = 113.9
+    assert cache.get("a") is None
+    assert cache.size == 0
+
+
+def test_what_changed_just_now_is_not_kept(tmp_path: Path) -> None:
+    # Another change of the same size in the same tick of the file system's clock would go unseen.
+    now = 0.0
+    cache = FileCache(wall=lambda: now)
+    path = tmp_path / "a"
+    path.write_bytes(b"one")
+    now = path.stat().st_ctime + 0.09
+    cache.put("a", open_path(path), ())
+    assert cache.get("a") is None
+    now += 0.02
+    cache.put("a", open_path(path), ())
+    assert cache.get("a") is not None
+
+
+def later() -> float:
+    """The time, when the files of a test have settled."""
+    return time.time() + 1.0
 
 
 @pytest.mark.parametrize(("size", "in_memory"), [(SMALL - 1, True), (SMALL, True), (SMALL + 1, False)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,8 @@ import pytest
 
 from rat import Rat
 from rat.errors import ConfigError
-from rat.negotiation import accepted_codings
-from rat.opening import SMALL
+from rat.negotiation import ACCEPT_ENCODING, accepted_codings
+from rat.opening import SMALL, FileCache
 from rat.static import StaticFiles
 from tests.app.support import answer, content_of, json_of, length_of
 
@@ -50,6 +51,7 @@ def tree(tmp_path: Path) -> Path:
 def always_looking(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is kept in memory is compared with the disk each time."""
     monkeypatch.setattr("rat.static._RECHECK", 0.0)
+    monkeypatch.setattr("rat.opening._SETTLES", -math.inf)
 
 
 def app_for(root: Path, prefix: str = "/static", **options: Any) -> Rat:
@@ -281,6 +283,35 @@ async def test_a_sibling_of_a_file_that_changed_is_given_up(siblings: Path) -> N
     assert await content_of(await answer(app, target="/static/gz.css", fields=fields)) == b"new"
 
 
+async def test_a_link_that_leads_elsewhere_is_noticed(tree: Path) -> None:
+    (tree / "current").symlink_to("sub")
+    (tree / "next").mkdir()
+    (tree / "next" / "index.html").write_bytes(b"the next one")
+    app = app_for(tree)
+    assert b"next" not in await content_of(await answer(app, target="/static/current/index.html"))
+    (tree / "current").unlink()
+    (tree / "current").symlink_to("next")
+    assert await content_of(await answer(app, target="/static/current/index.html")) == b"the next one"
+
+
+async def test_a_sibling_that_turns_up_later_is_found(siblings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = FileCache(fresh=0.0)
+    monkeypatch.setattr("rat.static.FileCache", lambda **_: cache)
+    app = app_for(siblings)
+    fields = [("Accept-Encoding", "br, gzip;q=0.1")]
+    assert (await answer(app, target="/static/gz.css", fields=fields)).headers["content-encoding"] == "gzip"
+    (siblings / "gz.css.br").write_bytes(b"br")
+    assert await content_of(await answer(app, target="/static/gz.css", fields=fields)) == b"br"
+    # The next one does not fit into memory: nothing of the last one may stay there.
+    (siblings / "gz.css.br").unlink()
+    (siblings / "gz.css.gz").write_bytes(bytes(SMALL + 1))
+    for _ in range(2):
+        response = await answer(app, target="/static/gz.css", fields=fields)
+        assert length_of(response) == SMALL + 1
+        response.close()
+    assert cache.size == 0
+
+
 async def test_siblings_can_be_left_alone(siblings: Path) -> None:
     app = app_for(siblings, precompressed=False)
     response = await answer(app, target="/static/app.js", fields=[("Accept-Encoding", "gzip")])
@@ -311,7 +342,7 @@ async def test_a_sibling_that_leads_outside_is_no_sibling(siblings: Path) -> Non
     ],
 )
 def test_accepted_codings(section: bytes, codings: tuple[str | None, ...]) -> None:
-    assert accepted_codings(section) == codings
+    assert accepted_codings(ACCEPT_ENCODING.findall(b"\n" + section)) == codings
 
 
 def test_the_root_may_be_a_link_itself(tree: Path, tmp_path: Path) -> None:
