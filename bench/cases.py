@@ -224,8 +224,43 @@ def _file(browser: bool) -> Repeat:
     return repeat
 
 
-def _served(app: Any, requests: list[bytes], answer: bytes) -> Repeat:
-    """*requests* to *app* over one connection without a socket; each answer ends with *answer*."""
+def _pieces(size: int) -> Repeat:
+    """One piece of an async generator, as it becomes a chunk; *size* in bytes."""
+    from rat import Rat, Response
+
+    app = Rat()
+    piece = bytes(size)
+    asked = 0
+
+    async def produce() -> Any:
+        for _ in range(asked):
+            yield piece
+
+    @app.get("/")
+    async def chunks(request: Any) -> Any:
+        return Response(produce())
+
+    loop, protocol, transport = _connected(app)
+
+    async def run(count: int) -> None:
+        nonlocal asked
+        asked = count
+        before = transport.size
+        protocol.data_received(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        while not bytes(transport.last).endswith(b"0\r\n\r\n"):
+            await asyncio.sleep(0)
+        transport.last = b""
+        assert size * count <= transport.size - before <= (size + 10) * count + 300
+
+    def repeat(count: int) -> None:
+        loop.run_until_complete(run(count))
+
+    repeat(4)
+    return repeat
+
+
+def _connected(app: Any) -> tuple[Any, Any, _Socketless]:
+    """A loop, and a connection of *app* on it that has no socket."""
     import uvloop
 
     from rat.clock import Clock
@@ -236,9 +271,19 @@ def _served(app: Any, requests: list[bytes], answer: bytes) -> Repeat:
     loop = uvloop.new_event_loop()
     config = ServerConfig()
     app.prepare(config)
-    service = Service(app, config, loop, Clock())
-    protocol = HttpProtocol(service)
+    protocol = HttpProtocol(Service(app, config, loop, Clock()))
     transport = _Socketless()
+
+    async def connect() -> None:
+        protocol.connection_made(transport)
+
+    loop.run_until_complete(connect())
+    return loop, protocol, transport
+
+
+def _served(app: Any, requests: list[bytes], answer: bytes) -> Repeat:
+    """*requests* to *app* over one connection without a socket; each answer ends with *answer*."""
+    loop, protocol, transport = _connected(app)
 
     async def run(count: int) -> None:
         for number in range(count):
@@ -254,10 +299,6 @@ def _served(app: Any, requests: list[bytes], answer: bytes) -> Repeat:
     def repeat(count: int) -> None:
         loop.run_until_complete(run(count))
 
-    async def connect() -> None:
-        protocol.connection_made(transport)
-
-    loop.run_until_complete(connect())
     repeat(4)
     assert bytes(transport.last).endswith(answer)
     return repeat
@@ -276,6 +317,8 @@ CASES = [
     Case("request, async handler", lambda: _request(True)),
     Case("request, plain handler", lambda: _request(False)),
     Case("request, JSON of 1 KB echoed", lambda: _request(True, CONTENT)),
+    Case("piece of 64 KiB in chunks", lambda: _pieces(64 << 10), 1000),
+    Case("piece of 100 bytes in chunks", lambda: _pieces(100), 1000),
     Case("request, file of 10 KiB", lambda: _file(False)),
     Case("request, file of 10 KiB, browser's head", lambda: _file(True)),
 ]

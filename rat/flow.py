@@ -27,6 +27,11 @@ _JOIN_BELOW = 64 * 1024
 the second system call, from there on it is not."""
 
 
+_GATHER = 4
+"""While the socket takes all that it is given, writes are gathered up to this many times the high water mark: one system
+call, and one wake-up of the reader, for 256 KiB cost half of what four for 64 KiB do (bench: chunked)."""
+
+
 def _unacknowledged(sock: Any) -> int:
     """Bytes in the kernel that the peer has not acknowledged; 0 where that cannot be told."""
     if sock is None or fcntl is None:
@@ -42,7 +47,8 @@ def _unacknowledged(sock: Any) -> int:
 class Flow:
     """The two directions of one connection.
 
-    Bytes given to :meth:`write` leave when :meth:`flush` is called, or at the end of the loop's turn.  :meth:`drain`
+    Bytes given to :meth:`write` leave when :meth:`flush` is called, or at the end of the loop's turn, or when there are
+    many.  :meth:`drain`
     waits until the transport has taken enough of them.  Reading pauses while any reason to pause is held.
 
     Not safe across threads.  After :meth:`connection_lost` writes are dropped and waiting raises ClientDisconnected.
@@ -50,6 +56,7 @@ class Flow:
 
     __slots__ = (
         "_flush_handle",
+        "_gather",
         "_loop",
         "_paused",
         "_pending",
@@ -78,6 +85,7 @@ class Flow:
         self._waiter: asyncio.Future[None] | None = None
         self._paused = False
         self.high_water = high_water
+        self._gather = high_water
         self.low_water = low_water
         self.reasons: set[str] = set()
         self.holding = False
@@ -121,8 +129,11 @@ class Flow:
             self._pending.append(buffer)
             size += len(buffer)
         self._pending_size = size
-        if size >= self.high_water:
+        if size >= self._gather:
             self.flush()
+            # A peer that takes less than it is given is given no more than the high water mark.
+            taken = not self.transport.get_write_buffer_size()
+            self._gather = self.high_water * _GATHER if taken else self.high_water
         elif self._flush_handle is None:
             self._flush_handle = self._loop.call_soon(self._flush_at_end_of_turn)
 

@@ -173,7 +173,7 @@ class ContentWriter:
 
     def write(self, data: Buffer | FileRegion) -> Wire:
         """What to write for *data*; nothing where none is allowed.  *data* itself is passed on when it is large."""
-        size = size_of(data)
+        size = len(data) if type(data) is bytes else size_of(data)
         if not size or self._framing is _NONE:
             return []
         if self._framing is _CHUNKED:

@@ -128,6 +128,19 @@ async def test_more_than_high_water_leaves_at_once(memory: tuple[Flow, FakeTrans
     assert transport.writes == [HIGH]
 
 
+async def test_more_is_gathered_while_the_peer_takes_all(memory: tuple[Flow, FakeTransport]) -> None:
+    flow, transport = memory
+    for _ in range(9):
+        flow.write((b"x" * HIGH,))
+    assert transport.writes == [HIGH, 4 * HIGH, 4 * HIGH]
+    transport.take(HIGH)
+    for _ in range(5):
+        flow.write((b"x" * HIGH,))
+    assert transport.writes[3:] == [4 * HIGH, HIGH]
+    transport.take(None)
+    await flow.drain()
+
+
 async def test_reading_goes_on_when_no_reason_to_pause_is_left(memory: tuple[Flow, FakeTransport]) -> None:
     flow, transport = memory
     flow.pause("body")
