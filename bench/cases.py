@@ -247,8 +247,11 @@ def _pieces(size: int) -> Repeat:
         asked = count
         before = transport.size
         protocol.data_received(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        turns = 0
         while not bytes(transport.last).endswith(b"0\r\n\r\n"):
             await asyncio.sleep(0)
+            turns += 1
+            assert turns < 1000, "no end within 1000 turns of the loop"
         transport.last = b""
         assert size * count <= transport.size - before <= (size + 10) * count + 300
 

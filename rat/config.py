@@ -47,8 +47,8 @@ class Limits:
     trailers: int = 32
     """Most trailer fields; 431 past it."""
     write_high_water: int = 64 * KIB
-    """Written and not yet taken by the socket; the producer waits above it, and sends four times as much at once while the
-    socket takes it all."""
+    """Written and not yet taken by the socket; the producer waits above it, and sends four times as much at once while
+    the socket takes it all."""
     write_low_water: int = 16 * KIB
     """The producer goes on below it."""
     body_high_water: int = 256 * KIB

@@ -28,8 +28,8 @@ the second system call, from there on it is not."""
 
 
 _GATHER = 4
-"""While the socket takes all that it is given, writes are gathered up to this many times the high water mark: one system
-call, and one wake-up of the reader, for 256 KiB cost half of what four for 64 KiB do (bench: chunked)."""
+"""While the socket takes all that it is given, writes are gathered up to this many times the high water mark: one
+system call, and one wake-up of the reader, for 256 KiB cost half of what four for 64 KiB do (bench: chunked)."""
 
 
 def _unacknowledged(sock: Any) -> int:
