@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterable
 
+from rat.events import KeptFields
 from rat.fields import HeaderSource
 from rat.responses import Response
 from rat.stream.heartbeat import event_bytes
@@ -16,6 +17,15 @@ from rat.stream.subscription import Subscription
 
 __all__ = ["EventStream"]
 
+_TYPE = "text/event-stream; charset=utf-8"
+_FIELDS = KeptFields(
+    (
+        (b"content-type", _TYPE.encode()),
+        (b"cache-control", b"no-store"),
+        # Proxies that gather an answer before they pass it on would keep events back.
+        (b"x-accel-buffering", b"no"),
+    )
+)
 _COMES_BACK_AFTER = 1.0
 """Least seconds until clients return to a server that stops, where the stream names no *retry*."""
 
@@ -44,15 +54,18 @@ class EventStream(Response):
             raise TypeError(f"events are {type(events).__name__}, expected an async iterable")
         if retry is not None:
             retry_field(retry)
-        super().__init__(b"", status, headers, content_type="text/event-stream; charset=utf-8", compress=compress)
+        super().__init__(b"", status, headers, content_type=_TYPE, compress=compress)
+        if headers is None:
+            # One for all: fields of its own for each of many thousand streams would be a tenth of what they cost.
+            self._fields = _FIELDS
+        else:
+            for name, value in _FIELDS[1:]:
+                self.headers.setdefault(name.decode(), value.decode())
         self.body = event_bytes(events, heartbeat=heartbeat, retry=retry)
         self.heartbeat = heartbeat
         self.subscription = events if isinstance(events, Subscription) and not compress else None
         """The bare subscription to the hub, which can be told to write straight to the connection."""
         self.is_open_ended = True
-        self.headers.setdefault("cache-control", "no-store")
-        # Proxies that gather an answer before they pass it on would keep events back.
-        self.headers.setdefault("x-accel-buffering", "no")
         self._retry = retry
 
     @property

@@ -486,8 +486,10 @@ class Exchange:
         chunked = self.head is None or self.head.http_version != "1.0"
         self.subscription = subscription
         self.task = None
-        # It will not be iterated: what would frame its events can go.
+        # It will not be iterated, nor the request asked for anything: they can go.
         response.body = b""
+        if not self.service.access_log:
+            self.head = None
         subscription.attach(
             self._take_events, chunked=chunked, heartbeat=response.heartbeat, on_end=self._subscription_ended
         )

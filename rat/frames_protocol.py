@@ -66,8 +66,8 @@ class FramesProtocol(Peer):
         """A client has connected."""
         super().connection_made(transport)
         self.client = transport.get_extra_info("peername") or None
-        self.server = transport.get_extra_info("sockname") or None
         service = self.service
+        self.server = service.local_address(transport)
         service.add(self)
         if service.draining:
             self.drain()

@@ -131,10 +131,10 @@ class HttpProtocol(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
         self.flow.connection_made(self.transport)
         self.client = transport.get_extra_info("peername") or None
-        self.server = transport.get_extra_info("sockname") or None
         if transport.get_extra_info("sslcontext") is not None:
             self.scheme = "https"
         service = self.service
+        self.server = service.local_address(transport)
         service.add(self)
         if service.draining:
             self.close()

@@ -68,6 +68,7 @@ class Service:
     """Shared by the connections of one server; belongs to one event loop."""
 
     __slots__ = (
+        "_local",
         "access_log",
         "app",
         "calls",
@@ -104,10 +105,18 @@ class Service:
         self.departing: set[asyncio.Task[None]] = set()
         """Handlers that have been cancelled because their client has gone, and are not through yet."""
         self.most_connections = config.connections
+        self._local: Any = None
         self.on_full: Callable[[], None] = _nothing
         """Called when the last connection that is allowed has been made."""
         self.on_room: Callable[[], None] = _nothing
         """Called when a connection has gone while there was no room, and when the last one has gone in draining."""
+
+    def local_address(self, transport: asyncio.BaseTransport) -> Any:
+        """Where *transport* ends on this side, or None; one object for the many that end at the same place."""
+        address = transport.get_extra_info("sockname") or None
+        if address != self._local:
+            self._local = address
+        return self._local
 
     def add(self, connection: Connection) -> None:
         """A connection has been made."""

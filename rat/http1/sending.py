@@ -114,6 +114,8 @@ class AnswerSide(ABC):
             self._begun(plan)
             self._answer = Answer.OPEN
             self._writer = ContentWriter(plan)
+            # Nothing of it is asked for any more, and the content of the answer may take for ever.
+            self._request = None
             return [head]
         if kind is ResponseEnd:
             return self._send_end(event.trailers)
