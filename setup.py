@@ -1,4 +1,4 @@
-"""The one part of the build that pyproject.toml cannot say: the codec in C, which may fail to build.
+"""The one part of the build that pyproject.toml cannot say: the codec and its frames in C, which may fail to build.
 
 Without a compiler the package installs all the same, and `rat.codec` uses its reference in plain Python.
 ``RAT_NO_INTERNALS=1`` builds the C code without a look behind CPython's public API; ``RAT_SANITIZE=1`` leaves the
@@ -27,6 +27,12 @@ setup(
             define_macros=[("RAT_NO_INTERNALS", "1")] if os.environ.get("RAT_NO_INTERNALS") == "1" else [],
             extra_compile_args=FLAGS if os.name == "posix" else [],
             optional=True,
-        )
+        ),
+        Extension(
+            "rat.codec.native._frames",
+            sources=[f"{SOURCE}/frames.c"],
+            extra_compile_args=FLAGS if os.name == "posix" else [],
+            optional=True,
+        ),
     ]
 )

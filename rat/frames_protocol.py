@@ -7,19 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
-from types import CoroutineType
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Final
 
+from rat.call_tasks import CallTasks, Job
 from rat.errors import CallError, ClientDisconnected, CodecError, RemoteProtocolError
-from rat.exchange import spawn
 from rat.frames import events
 from rat.frames.lane import VALUE_TYPES, FastFramesEngine
-from rat.peer import Link, Peer, StreamOver
+from rat.peer import Link, Peer
 from rat.procedures import CallRequest, blame, failure
-from rat.stream.blob import Blob
 from rat.stream.inbox import nothing
-from rat.stream.iterators import threaded
 
 if TYPE_CHECKING:
     from rat.app import Rat
@@ -38,8 +35,7 @@ class FramesProtocol(Peer):
     """One connection of a frames client."""
 
     engine: FastFramesEngine
-    __slots__ = ("_asked_since", "_deadlines", "_late", "_streaming", "_tasks", "client", "made", "server",
-                 "service")  # fmt: skip
+    __slots__ = ("_asked_since", "_work", "client", "made", "server", "service")
 
     def __init__(self, service: Service) -> None:
         config = service.config
@@ -53,11 +49,7 @@ class FramesProtocol(Peer):
         self.client: Address | None = None
         self.server: Address | None = None
         self.made = self.touched = service.clock.now
-        self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._deadlines: dict[int, float] = {}
-        # Dicts for sets: an empty one is a third as large.
-        self._late: dict[int, None] = {}
-        self._streaming: dict[int, None] = {}
+        self._work: CallTasks | None = None
         self._asked_since = 0.0
 
     # -- the connection
@@ -75,21 +67,10 @@ class FramesProtocol(Peer):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone: its handlers are cancelled."""
         super().connection_lost(exc)
-        if self._tasks:
+        if self._work:
             self.service.counters.disconnects += 1
-        self._cancel_all()
+            self._work.cancel_all()
         self.service.remove(self)
-
-    def _cancel(self, stream_id: int) -> None:
-        """Cancel the task of a call, if it has one: once it has begun, or its handler would never be awaited."""
-        task = self._tasks.get(stream_id)
-        if task is not None:
-            self.loop.call_soon(task.cancel)
-
-    def _cancel_all(self) -> None:
-        for stream_id, task in self._tasks.items():
-            self.service.watch(task)
-            self._cancel(stream_id)
 
     def now(self) -> float:
         """The service's clock."""
@@ -102,7 +83,8 @@ class FramesProtocol(Peer):
     def refused(self, error: RemoteProtocolError) -> None:
         """The client broke the rules."""
         self.service.counters.protocol_errors += 1
-        self._cancel_all()
+        if self._work:
+            self._work.cancel_all()
         log.debug("refused frames from %s: %s", self.client, error)
 
     def finish(self) -> None:
@@ -110,8 +92,8 @@ class FramesProtocol(Peer):
         if self.engine.is_at_end:
             for inbox in self.inboxes.values():
                 inbox.fail(self.lost_error())
-            for stream_id in self._streaming:
-                self._cancel(stream_id)
+            if self._work:
+                self._work.cancel_streams()
         super().finish()
 
     def _probe(self) -> None:
@@ -159,110 +141,61 @@ class FramesProtocol(Peer):
                     self.forget(stream_id)
                 return
         except Exception as error:
-            self._fail(name, stream_id, error)
+            self.fail(name, stream_id, error)
             return
         self._begin(call, result, procedure.timeout)
 
     def fast_lane(self) -> bool:
-        """Answer plain calls where they lie; whether there were any."""
-        service = self.service
+        """Answer plain calls where they lie, or begin to; whether there were any."""
+        service, work = self.service, self._work
+        queue = work.queue if work is not None else self._first_job
         count, left = self.engine.answer_calls(
-            service.quick_calls, CallRequest, self, service.context.copy, self._go_on
+            service.quick_calls, service.later_calls, CallRequest, self, service.context.copy, self._go_on, queue
         )
         service.counters.requests += count
         if left is not None:
             self.call_received(left)
-            return True
-        return count > 0
+        elif not count:
+            return False
+        if self._work is not None:
+            self._work.start()
+        return True
+
+    def _first_job(self, job: Job) -> None:
+        self._working().queue(job)
 
     def _go_on(self, stream_id: int, name: str, result: Any, error: Exception | None) -> None:
         """The fast lane has called the handler, which gave no value yet."""
         if error is not None:
-            self._fail(name, stream_id, blame(error, name))
+            self.fail(name, stream_id, blame(error, name))
         elif type(result) in VALUE_TYPES:
             try:
                 self.engine.result(stream_id, result)
             except CodecError as unsendable:
-                self._fail(name, stream_id, unsendable)
+                self.fail(name, stream_id, unsendable)
         else:
-            task = spawn(self.service, self._run(name, stream_id, result))
-            if not task.done():
-                self._tasks[stream_id] = task
+            self._working().queue((stream_id, name, result))
 
     def _begin(self, call: events.Call, result: Any, seconds: float | None) -> None:
-        """Go on with a call in a task of its own, for *seconds* or as long as the caller says."""
+        """Go on with a call whose handler gave no value yet, for *seconds* or as long as the caller says."""
         stream_id = call.stream_id
+        work = self._working()
         asked = call.options.get("deadline") if call.options else None
         if isinstance(asked, int | float) and not isinstance(asked, bool) and asked >= 0:
             seconds = asked if seconds is None else min(seconds, asked)
         if seconds is not None:
-            self._deadlines[stream_id] = self.now() + seconds
-        task = spawn(self.service, self._run(call.name, stream_id, result))
-        if not task.done():
-            self._tasks[stream_id] = task
+            work.deadlines[stream_id] = self.now() + seconds
+        work.queue((stream_id, call.name, result))
+        work.start()
 
-    async def _run(self, name: str, stream_id: int, result: Any) -> None:
-        engine = self.engine
-        try:
-            while type(result) is CoroutineType:
-                result = await result
-            if type(result) not in VALUE_TYPES and await self._send_stream(stream_id, result):
-                engine.end(stream_id)
-            else:
-                if self.flow.write_paused:
-                    await self.writable()
-                if engine.is_live(stream_id):
-                    engine.result(stream_id, result)
-        except asyncio.CancelledError:
-            self._cancelled(stream_id)
-        except StreamOver:
-            log.debug("call %s of %s was over before its stream was", name, self.client)
-        except Exception as error:
-            self._fail(name, stream_id, error)
-        finally:
-            self._tasks.pop(stream_id, None)
-            if self._deadlines:
-                self._deadlines.pop(stream_id, None)
-            if self._streaming:
-                self._streaming.pop(stream_id, None)
-            if self.inboxes:
-                self.forget(stream_id)
-            if self._flush_handle is None:
-                self.flush_soon()
-            if self.link is Link.FINISHING:
-                self.close_if_finished()
+    def _working(self) -> CallTasks:
+        """Where handlers that wait are at work; made for the first of them."""
+        if self._work is None:
+            self._work = CallTasks(self)
+        return self._work
 
-    async def _send_stream(self, stream_id: int, result: Any) -> bool:
-        """Send the items or pieces of *result*; False when it is a single value."""
-        if isinstance(result, Blob):
-            send: Callable[[int, Any], Any] = self.send_data
-        elif isinstance(result, AsyncIterable | Iterator):
-            send = self.send_item
-        else:
-            return False
-        self._streaming[stream_id] = None
-        source: AsyncIterable[Any] = result if isinstance(result, AsyncIterable | Blob) else threaded(result)
-        items: Any = aiter(source)
-        try:
-            async for item in items:
-                await send(stream_id, item)
-        finally:
-            if hasattr(items, "aclose"):
-                await items.aclose()
-        return True
-
-    def _cancelled(self, stream_id: int) -> None:
-        """A task was cancelled: because the caller wants no more, the time is over, or the connection ends."""
-        if self.engine.is_live(stream_id) and self.link is not Link.LOST:
-            if stream_id in self._late:
-                self.service.counters.request_timeouts += 1
-                self.engine.error(stream_id, "deadline", "the call was not answered before its deadline")
-            else:
-                self.engine.error(stream_id, "cancelled", "the call was cancelled by the server")
-        self._late.pop(stream_id, None)
-
-    def _fail(self, name: str, stream_id: int, error: Exception) -> None:
-        """Tell the caller, as far as that is its business."""
+    def fail(self, name: str, stream_id: int, error: Exception) -> None:
+        """Tell the caller of *error*, as far as that is its business."""
         told = failure(error, name)
         if told.code == "internal":
             self.service.counters.handler_errors += 1
@@ -278,7 +211,8 @@ class FramesProtocol(Peer):
         """The caller wants no more."""
         stream_id = cancel.stream_id
         self.forget(stream_id, CallError("cancelled", "the caller cancelled the call"))
-        self._cancel(stream_id)
+        if self._work:
+            self._work.cancel(stream_id)
 
     # -- deadlines and the end
 
@@ -316,16 +250,14 @@ class FramesProtocol(Peer):
             self._late_peer("body_timeouts", f"a frame was not complete after {frame_timeout:g} seconds")
         else:
             self._check_silence(now, timeouts.keep_alive, frame_timeout)
-        for stream_id, deadline in tuple(self._deadlines.items()):
-            if now >= deadline:
-                del self._deadlines[stream_id]
-                self._late[stream_id] = None
-                self._cancel(stream_id)
+        if self._work:
+            self._work.check(now)
 
     def _late_peer(self, counter: str, message: str) -> None:
         counters = self.service.counters
         setattr(counters, counter, getattr(counters, counter) + 1)
-        self._cancel_all()
+        if self._work:
+            self._work.cancel_all()
         self.engine.fail("timeout", message)
         self.linger()
 

@@ -11,7 +11,7 @@ import enum
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Final, cast
 
 from rat.errors import ConnectionLost, LocalProtocolError, RemoteProtocolError
 from rat.events import Buffer, Signal
@@ -23,13 +23,13 @@ from rat.frames.tables import ConnectionState
 from rat.stream.inbox import Inbox
 from rat.stream.waiters import Waiters
 
-__all__ = ["Link", "Peer", "StreamOver"]
+__all__ = ["HOLD", "Link", "Peer", "StreamOver"]
 
 log = logging.getLogger("rat.frames")
 
 _SLAB = 2 * EXACT_FROM
 _JOIN_BELOW = 64 * 1024
-_HOLD = 64 * 1024
+HOLD: Final = 64 * 1024
 """Bytes of answers after which they are written before the next event is taken."""
 _LINGER = 1024 * 1024
 """Most bytes that are read and thrown away while lingering."""
@@ -222,7 +222,7 @@ class Peer(asyncio.BufferedProtocol):
                     break
                 if fast_lane():
                     taken = True
-                    if engine.held >= _HOLD:
+                    if engine.held >= HOLD:
                         self.flush()
                     elif engine.is_drained and not flow.reasons:
                         break
@@ -239,7 +239,7 @@ class Peer(asyncio.BufferedProtocol):
                     self.call_received(cast(events.Call, event))
                 else:
                     dispatch[kind](self, event)
-                if engine.held >= _HOLD:
+                if engine.held >= HOLD:
                     self.flush()
         except RemoteProtocolError as error:
             self.refused(error)

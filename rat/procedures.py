@@ -10,7 +10,7 @@ import inspect
 import logging
 import secrets
 from collections.abc import AsyncIterator, Callable
-from types import SimpleNamespace
+from types import FunctionType, MethodType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rat.errors import CallError, ClientDisconnected, CodecError, HTTPError
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from rat.app import Rat
     from rat.messages import Address
 
-__all__ = ["CONNECTION", "CallRequest", "Carrier", "Connection", "Procedure", "answer_connection", "blame", "failure"]
+__all__ = ["CONNECTION", "CallRequest", "Carrier", "Connection", "Procedure", "answer_connection",
+           "begins_later", "blame", "failure"]  # fmt: skip
 
 log = logging.getLogger("rat.error")
 
@@ -210,6 +211,13 @@ def blame(error: Exception, name: str) -> Exception:
         return error
     # Raised by the call itself, and not inside it: the traceback ends where it was caught.
     return CallError("bad_arguments", f"call {name}: {_about_arguments(error)}")
+
+
+def begins_later(handler: Callable[..., Any]) -> bool:
+    """Whether a call of *handler* runs nothing of it: an async function or generator begins when it is awaited."""
+    code = getattr(getattr(handler, "__func__", handler), "__code__", None)
+    flags = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+    return isinstance(handler, FunctionType | MethodType) and code is not None and bool(code.co_flags & flags)
 
 
 def _in_thread(handler: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from rat.clock import Clock
 from rat.config import ServerConfig
+from rat.procedures import begins_later
 
 if TYPE_CHECKING:
     from rat.app import Rat
@@ -79,11 +80,13 @@ class Service:
         "counters",
         "departing",
         "draining",
+        "later_calls",
         "loop",
         "most_connections",
         "on_full",
         "on_room",
         "quick_calls",
+        "waits",
     )
 
     def __init__(
@@ -91,8 +94,13 @@ class Service:
     ) -> None:
         self.app = app
         self.calls = app.procedures()
-        self.quick_calls = {name: call.handler for name, call in self.calls.items() if call.timeout is None}
-        """Those whose handlers may be called without a look at anything but their arguments."""
+        quick = {name: call.handler for name, call in self.calls.items() if call.timeout is None}
+        self.later_calls = {name: handler for name, handler in quick.items() if begins_later(handler)}
+        """Those whose handlers may be called without a look at anything but their arguments, and then awaited."""
+        self.quick_calls = {name: handler for name, handler in quick.items() if name not in self.later_calls}
+        """Those whose handlers may do all their work when they are called so."""
+        self.waits: dict[str, int] = {}
+        """Calls whose handler waited for something, and how many more get a task of their own before that is tried."""
         self.config = config
         self.loop = loop
         self.clock = clock

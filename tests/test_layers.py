@@ -72,6 +72,7 @@ ROOMS = {
     "transport": Room(("rat.flow", "rat.peer"), ("names", "ground", "codec", "frames", "stream"), sockets=True),
     "shell": Room(
         (
+            "rat.call_tasks",
             "rat.exchange",
             "rat.frames_protocol",
             "rat.listening",

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import enum
 import struct
-import zlib
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from rat.codec.framing import crc32
 from rat.errors import CodecError
 
 __all__ = [
@@ -159,9 +159,9 @@ def pack_header(kind: int, flags: int, stream_id: int, payload_size: int) -> byt
 
 def checksum(kind: int, flags: int, stream_id: int, payload: Iterable[bytes | bytearray | memoryview]) -> bytes:
     """The four bytes that end a frame with CHECKSUM: CRC-32 of the 8-byte header and of the *payload* before them."""
-    digest = zlib.crc32(_HEADER.pack(kind, flags, 0, stream_id))
+    digest = crc32(_HEADER.pack(kind, flags, 0, stream_id))
     for piece in payload:
-        digest = zlib.crc32(piece, digest)
+        digest = crc32(piece, digest)
     return _DIGEST.pack(digest)
 
 

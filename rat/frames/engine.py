@@ -157,6 +157,7 @@ class FramesEngine(FrameSender):
         self.state = ConnectionState.FAILED
         self._fast = _NONE
         self._assembled = None
+        self._calls.clear()
         self._reader = FrameReader(0)
         self._writer.frame(Kind.GOAWAY, 0, 0, pack_goaway(events.Goaway(self._last_remote, code, message)))
         return RemoteProtocolError(message, status=None)

@@ -5,11 +5,11 @@ Knows no socket.  Every method gathers bytes; :meth:`FrameSender.take` hands the
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from typing import Any, Final
 
-from rat.codec.frame import HEADER_SIZE, MAX_STREAM_ID, Flag, Kind
+from rat.codec.frame import MAX_STREAM_ID, Flag, Kind
+from rat.codec.framing import pack_value
 from rat.config import FrameLimits
 from rat.errors import CodecError, LocalProtocolError
 from rat.events import Buffer
@@ -22,7 +22,6 @@ from rat.frames.writer import FrameWriter
 
 __all__ = ["FrameSender"]
 
-_PACK: Final = struct.Struct(">III").pack
 _OPEN: Final = int(Flag.OPEN)
 _SHARED: Final = int(Flag.SHARED)
 _RESULT: Final = Kind.RESULT << 24
@@ -162,8 +161,17 @@ class FrameSender:
 
     def result(self, stream_id: int, value: Any) -> None:
         """Answer a call, and end it."""
-        if stream_id not in self._calls or stream_id & 1 != self._parity or self.state not in _SPEAKING:
+        if self.answer(stream_id, value) < 0:
             self._check(Kind.RESULT, stream_id)
+
+    def answer(self, stream_id: int, value: Any) -> int:
+        """Answer a call, and end it: how many bytes of values wait to be taken.
+
+        -1, and nothing is said, when it is no call of the peer or is over.
+        """
+        calls = self._calls
+        if stream_id not in calls or stream_id & 1 != self._parity or self.state not in _SPEAKING:
+            return -1
         codec, writer = self._codec, self._writer
         if type(value) in BLOBS and codec.is_large(value):
             self._value(Kind.RESULT, 0, stream_id, codec.segments(value))
@@ -171,11 +179,12 @@ class FrameSender:
             message = codec.encode(value)
             size = len(message)
             if size <= writer.direct:
-                writer.out += (_PACK(size + HEADER_SIZE, _RESULT | codec.flags << 16, stream_id), message)
+                writer.out.append(pack_value(_RESULT | codec.flags << 16, stream_id, message))
                 writer.held += size
             else:
                 self._value(Kind.RESULT, codec.flags, stream_id, (message,))
-        del self._calls[stream_id]
+        del calls[stream_id]
+        return writer.held
 
     def item(self, stream_id: int, value: Any) -> bool:
         """Send one item of a stream.  False when there is not enough credit: try again after a Credit event."""

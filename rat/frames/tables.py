@@ -22,6 +22,8 @@ class ConnectionState(enum.Enum):
     FAILED = "a rule was broken: one GOAWAY has been written, nothing more is read"
     CLOSED = "the peer will send no more"
 
+    __hash__ = object.__hash__  # enum's own is a Python function: 0.15 us at each look into a table
+
 
 class StreamState(enum.Enum):
     """Where a call stands.  Both sides keep the same states; a call that is over is forgotten."""
@@ -29,6 +31,8 @@ class StreamState(enum.Enum):
     OPEN = "the caller may send more items, the answer is owed"
     ENDED = "the caller has sent all, the answer is owed"
     OVER = "answered, failed or cancelled"
+
+    __hash__ = object.__hash__
 
 
 _AFTER_HELLO: Final = (Kind.CALL, Kind.RESULT, Kind.ITEM, Kind.END, Kind.ERROR, Kind.CANCEL, Kind.CREDIT, Kind.DATA,

@@ -53,6 +53,13 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 }
 
 
+def queued(request: Any, *args: Any) -> Later:
+    return Later()
+
+
+LATER: dict[str, Callable[..., Any]] = {"queued": queued, "queued with one": lambda request, one: Later()}
+
+
 class Server:
     """Answers as the shell does, by the lane or without it."""
 
@@ -61,9 +68,10 @@ class Server:
         self.use_lane = use_lane
         self.refusal = ""
         self.by_lane = 0
+        self.queued: list[tuple[int, str, Any]] = []
 
     def begin(self, stream_id: int, name: str, result: Any, error: Exception | None) -> None:
-        if isinstance(error, CodecError | ValueError):
+        if isinstance(error, CodecError | ValueError | TypeError):
             self.engine.error(stream_id, "failed", str(error))
         elif not isinstance(result, Later):
             self.engine.result(stream_id, result)
@@ -74,7 +82,9 @@ class Server:
             while True:
                 if self.use_lane:
                     assert isinstance(self.engine, FastFramesEngine)
-                    count, left = self.engine.answer_calls(FUNCTIONS, tuple, "owner", copy_context, self.begin)
+                    count, left = self.engine.answer_calls(
+                        FUNCTIONS, LATER, tuple, "owner", copy_context, self.begin, self.queued.append
+                    )
                     self.by_lane += count
                     if left is not None:
                         self.answer(left)
@@ -89,15 +99,17 @@ class Server:
             self.refusal = str(error)
 
     def answer(self, call: events.Call) -> None:
-        function = FUNCTIONS.get(call.name)
+        function = FUNCTIONS.get(call.name) or LATER.get(call.name)
         if function is None:
             self.engine.error(call.stream_id, "not_found", call.name)
             return
         try:
             result = copy_context().run(function, ("owner", call.stream_id, call.name), *call.args)
-            if not isinstance(result, Later):
+            if call.name in LATER:
+                self.queued.append((call.stream_id, call.name, result))
+            elif not isinstance(result, Later):
                 self.engine.result(call.stream_id, result)
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             self.engine.error(call.stream_id, "failed", str(error))
 
 
@@ -123,7 +135,7 @@ VALUES = st.recursive(
     max_leaves=8,
 )
 CALLS = st.tuples(
-    st.sampled_from(["echo", "echo", "echo", "fail", "big", "later", "blob", "nope"]),
+    st.sampled_from(["echo", "echo", "echo", "fail", "big", "later", "blob", "nope", "queued", "queued with one"]),
     st.lists(VALUES, max_size=3),
     st.sampled_from(["plain", "plain", "plain", "kwargs", "open", "ping", "bad id", "no call", "no value"]),
 )
@@ -165,6 +177,7 @@ def test_the_lane_and_the_engine_say_the_same(
     assert fast.refusal == slow.refusal
     assert fast.engine.state is slow.engine.state
     assert fast.engine.calls_in_flight == slow.engine.calls_in_flight
+    assert [job[:2] for job in fast.queued] == [job[:2] for job in slow.queued]
 
 
 def test_the_lane_is_used_where_it_should_be() -> None:
@@ -184,7 +197,7 @@ def test_the_lane_stops_when_enough_is_held_and_at_the_limit_of_calls() -> None:
     for _ in range(5):
         client.call(events.Call(client.open_stream(), "big", []))
     engine.receive_data(joined(client))
-    assert engine.answer_calls(FUNCTIONS, tuple, None, copy_context, fast.begin) == (3, None)
+    assert engine.answer_calls(FUNCTIONS, LATER, tuple, None, copy_context, fast.begin, fast.queued.append) == (3, None)
     assert engine.held > 64 * 1024
     client, fast, _ = servers(PLAIN)
     for _ in range(5):
