@@ -53,9 +53,8 @@ async def send_region(flow: Flow, region: FileRegion) -> None:
 async def _sendfile(flow: Flow, socket: Any, file: int, offset: int, end: int) -> int:
     """Send from *offset* to *end*; how far that went, which is less only where ``sendfile`` cannot be used."""
     transport = flow.transport
-    # Loops refuse to watch a descriptor that is a transport's: what is watched is a duplicate, and only a client slower
-    # than the file needs one.
-    duplicate = -1
+    # Only a client slower than the file needs one.
+    room: _Room | None = None
     calls = 0
     try:
         while offset < end:
@@ -64,13 +63,13 @@ async def _sendfile(flow: Flow, socket: Any, file: int, offset: int, end: int) -
             try:
                 sent = os.sendfile(socket.fileno(), file, offset, min(end - offset, _AT_ONCE))
             except (BlockingIOError, InterruptedError):
-                if duplicate < 0:
+                if room is None:
                     try:
-                        duplicate = os.dup(socket.fileno())
+                        room = _Room(flow, os.dup(socket.fileno()))
                     except OSError:
                         # No descriptor is left: the transport itself can wait.
                         return offset
-                await _wait_writable(flow, duplicate)
+                await room.wait()
                 calls = 0
                 continue
             except OSError as error:
@@ -90,27 +89,45 @@ async def _sendfile(flow: Flow, socket: Any, file: int, offset: int, end: int) -
                 await asyncio.sleep(0)
         return offset
     finally:
-        if duplicate >= 0:
-            os.close(duplicate)
+        if room is not None:
+            room.close()
 
 
-async def _wait_writable(flow: Flow, descriptor: int) -> None:
-    loop = asyncio.get_running_loop()
-    ready: asyncio.Future[None] = loop.create_future()
+class _Room:
+    """Room in the socket of *flow*, as *duplicate* of its descriptor shows it; loops refuse to watch a transport's own.
 
-    def wake() -> None:
-        if not ready.done():
-            ready.set_result(None)
+    Watched from the beginning to ``close``, not for each wait anew: that would be six system calls on uvloop.
+    """
 
-    loop.add_writer(descriptor, wake)
-    flow.on_lost = wake
-    flow.region_waits = True
-    try:
-        await ready
-    finally:
-        flow.on_lost = None
-        flow.region_waits = False
-        loop.remove_writer(descriptor)
+    __slots__ = ("_duplicate", "_flow", "_loop", "_waiter")
+
+    def __init__(self, flow: Flow, duplicate: int) -> None:
+        self._flow = flow
+        self._duplicate = duplicate
+        self._loop = asyncio.get_running_loop()
+        self._waiter: asyncio.Future[None] | None = None
+        self._loop.add_writer(duplicate, self._wake)
+        flow.on_lost = self._wake
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def wait(self) -> None:
+        """Until there is room again, or the connection is lost; after a call that found none."""
+        self._waiter = self._loop.create_future()
+        self._flow.region_waits = True
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+            self._flow.region_waits = False
+
+    def close(self) -> None:
+        """Watch no longer, and close the duplicate."""
+        self._flow.on_lost = None
+        self._loop.remove_writer(self._duplicate)
+        os.close(self._duplicate)
 
 
 async def _read_and_write(flow: Flow, file: int, offset: int, end: int) -> None:
