@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+from bench.survive.crowd import CROWD
 from bench.survive.rude import RUDE
 from bench.survive.slow import SLOW
 from bench.survive.stand import Stand
@@ -75,7 +76,7 @@ async def attack(table: Table, stand: Stand, one: Attack, quick: bool) -> None:
 
 
 async def run(table: Table, loop: str, quick: bool, only: list[str]) -> None:
-    chosen = [one for one in (*SLOW, *RUDE, *STOPS) if not only or one.name in only]
+    chosen = [one for one in (*SLOW, *RUDE, *STOPS, *CROWD) if not only or one.name in only]
     shared = [one for one in chosen if not one.is_alone]
     if shared:
         async with Stand(loop) as stand:
@@ -84,16 +85,19 @@ async def run(table: Table, loop: str, quick: bool, only: list[str]) -> None:
 
     async def alone(one: Attack) -> None:
         try:
-            async with Stand(loop, descriptors=one.descriptors) as stand:
+            async with Stand(loop, descriptors=one.descriptors, settings=one.settings) as stand:
                 await attack(table, stand, one, quick)
         except (ConnectionError, TimeoutError, RuntimeError) as error:
             table.broken(loop, one.name, error)
 
     # They mostly wait, and measure no one's latency.
     at_once = 3
-    waiting = [one for one in chosen if one.is_alone]
+    waiting = [one for one in chosen if one.is_alone and not one.is_timed]
     for start in range(0, len(waiting), at_once):
         await asyncio.gather(*(alone(one) for one in waiting[start : start + at_once]))
+    for one in chosen:
+        if one.is_alone and one.is_timed:
+            await alone(one)
 
 
 def on_both(arguments: list[str], *, at_once: bool) -> int:

@@ -32,6 +32,7 @@ def debug(request: Request) -> dict[str, Any]:
         "tasks": len(asyncio.all_tasks()),
         "names": sorted({str(task.get_coro()) for task in asyncio.all_tasks()})[:10],
         "subscribers": len(app.hub.presence("ticks")),
+        "queued_bytes": app.hub.statistics().queued_bytes,
     }
 
 
@@ -72,6 +73,11 @@ async def ticks(request: Request) -> EventStream:
     return EventStream(app.hub.subscribe("ticks", after=request.last_event_id))
 
 
+@app.sse("/all")
+async def both(request: Request) -> EventStream:
+    return EventStream(app.hub.subscribe("ticks", "bulk"))
+
+
 @app.sse("/chatter")
 async def chatter(request: Request) -> EventStream:
     """Events of 4 KiB, one for each sweep of a generator, to whoever reads them."""
@@ -86,4 +92,4 @@ async def chatter(request: Request) -> EventStream:
 
 @app.post("/publish")
 async def publish(request: Request) -> str:
-    return await app.hub.publish("ticks", await request.text())
+    return await app.hub.publish(request.query.get("topic", "ticks"), await request.text())

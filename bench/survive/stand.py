@@ -29,8 +29,10 @@ SHORT = ("timeouts.head=2", "timeouts.body_stall=2", "timeouts.write_stall=3", "
 class Stand:
     """A server under attack: started by ``async with``, ended by SIGKILL if nothing else has ended it."""
 
-    def __init__(self, loop: str, *, descriptors: int | None = None) -> None:
+    def __init__(self, loop: str, *, descriptors: int | None = None, settings: tuple[str, ...] = ()) -> None:
         self.loop = loop
+        self.root = ROOT
+        self._settings = (*SHORT, *settings)
         self._descriptors = descriptors
         self._folder = tempfile.TemporaryDirectory(prefix="rat-survive-")
         self.file = Path(self._folder.name) / "large.bin"
@@ -55,7 +57,7 @@ class Stand:
             self.loop,
             "--no-access-log",
         ]
-        for setting in SHORT:
+        for setting in self._settings:
             command += ["--set", setting]
         limit = self._descriptors
 
@@ -122,12 +124,12 @@ class Stand:
             raise ConnectionError("closed without an answer")
         return int(head.split(b" ", 2)[1]), content
 
-    async def publish(self, text: str) -> None:
-        head = f"POST /publish HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(text)}\r\n\r\n"
-        await self.ask(head.encode() + text.encode())
+    async def publish(self, text: str, topic: str = "ticks") -> None:
+        head = f"POST /publish?topic={topic} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        await self.ask(f"{head}Content-Length: {len(text)}\r\n\r\n{text}".encode())
 
     async def debug(self) -> dict[str, Any]:
-        """Tasks and subscribers of the server."""
+        """Tasks and subscribers of the server, and what is queued for them."""
         status, content = await self.get("/debug")
         assert status == 200, (status, content)
         return dict(json.loads(content))

@@ -6,7 +6,7 @@ import asyncio
 import signal
 import time
 
-from bench.survive.clients import HEAD, clients
+from bench.survive.clients import HEAD, KIB, clients
 from bench.survive.stand import Stand
 from bench.survive.verdict import Attack, Bound, Figures
 
@@ -49,9 +49,14 @@ async def downloads(stand: Stand, quick: bool) -> Figures:
 
 
 async def subscribers(stand: Stand, quick: bool) -> Figures:
-    """SIGTERM with two hundred subscribers: each is told, and gone within two seconds."""
-    with clients(stand, 200, b"GET /ticks" + HEAD + b"\r\n") as held:
-        await stand.until_told("subscribers", 200, 200)
+    """SIGTERM with five thousand subscribers: each is told, and gone within two seconds."""
+    count = 1000 if quick else 5000
+    before = stand.resident()
+    with clients(stand, count, b"GET /ticks" + HEAD + b"\r\n") as held:
+        await stand.until_told("subscribers", count, count)
+        await stand.publish("the first")
+        await stand.until_told("subscribers", count, count)
+        grown = stand.resident() - before
         await stand.publish("the last")
         start = time.monotonic()
         stand.signal(signal.SIGTERM)
@@ -64,9 +69,15 @@ async def subscribers(stand: Stand, quick: bool) -> Figures:
             data = b""
             while piece := sock.recv(65536):
                 data += piece
-            told += b"event: rat.close" in data and b"the last" in data
+            told += b"event: rat.close" in data and b"the first" in data and b"the last" in data
             ended += data.endswith(b"0\r\n\r\n")
-    return {"not told": 200 - told, "not ended": 200 - ended, "s": took, "exit code": abs(code)}
+    return {
+        "KiB each": grown / KIB / count,
+        "not told": count - told,
+        "not ended": count - ended,
+        "s": took,
+        "exit code": abs(code),
+    }
 
 
 async def twice(stand: Stand, quick: bool) -> Figures:
@@ -91,7 +102,13 @@ STOPS = (
     Attack(downloads, {"under way": Bound(-10), "cut short": Bound(0), "exit code": DRAINED}, ends_server=True),
     Attack(
         subscribers,
-        {"not told": Bound(0), "not ended": Bound(0), "s": Bound(2), "exit code": DRAINED},
+        {
+            "KiB each": Bound(4.0, asyncio=4.5),
+            "not told": Bound(0),
+            "not ended": Bound(0),
+            "s": Bound(2),
+            "exit code": DRAINED,
+        },
         ends_server=True,
     ),
     Attack(

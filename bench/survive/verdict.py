@@ -61,6 +61,10 @@ class Attack:
     """RLIMIT_NOFILE of a server of its own."""
     own_server: bool = False
     ends_server: bool = False
+    settings: tuple[str, ...] = ()
+    """What a server of its own is told beside the short deadlines, and after them."""
+    is_timed: bool = False
+    """It measures latency, so no other attack runs beside it."""
 
     @property
     def name(self) -> str:
@@ -69,7 +73,7 @@ class Attack:
     @property
     def is_alone(self) -> bool:
         """It needs a server of its own."""
-        return self.own_server or self.ends_server or self.descriptors is not None
+        return self.own_server or self.ends_server or self.descriptors is not None or bool(self.settings)
 
 
 AFTERMATH: Mapping[str, Bound] = {
