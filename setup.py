@@ -8,6 +8,7 @@ optimisation to CFLAGS.
 from __future__ import annotations
 
 import os
+from glob import glob
 
 from setuptools import Extension, setup
 
@@ -23,7 +24,7 @@ setup(
         Extension(
             "rat.codec.native._codec",
             sources=[f"{SOURCE}/{name}" for name in FILES],
-            depends=[f"{SOURCE}/codec.h", f"{SOURCE}/internals.h"],
+            depends=glob(f"{SOURCE}/*.h"),
             define_macros=[("RAT_NO_INTERNALS", "1")] if os.environ.get("RAT_NO_INTERNALS") == "1" else [],
             extra_compile_args=FLAGS if os.name == "posix" else [],
             optional=True,

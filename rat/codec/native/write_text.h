@@ -1,0 +1,150 @@
+/* The encoder: str. */
+#ifndef RAT_WRITE_TEXT_H
+#define RAT_WRITE_TEXT_H
+
+#include "write_room.h"
+
+/* Text.  Written from the characters themselves: PyUnicode_AsUTF8 would leave a copy on the str for good. */
+
+static NOINLINE int refuse_surrogate(Writer *w, unsigned c) {
+    char digits[12]; /* PyUnicode_FromFormat has no %X before Python 3.12 */
+    PyOS_snprintf(digits, sizeof digits, "%04X", c);
+    return refuse(w, "lone surrogate U+%s in a str", digits);
+}
+
+static int utf8_size(Writer *w, PyObject *s, size_t *size) {
+    Py_ssize_t n = PyUnicode_GET_LENGTH(s);
+    size_t total = (size_t)n;
+    switch (PyUnicode_KIND(s)) {
+        case PyUnicode_1BYTE_KIND: {
+            const Py_UCS1 *c = PyUnicode_1BYTE_DATA(s);
+            if (!PyUnicode_IS_ASCII(s))
+                for (Py_ssize_t i = 0; i < n; i++) total += c[i] >> 7;
+            break;
+        }
+        case PyUnicode_2BYTE_KIND: {
+            const Py_UCS2 *c = PyUnicode_2BYTE_DATA(s);
+            unsigned surrogate = 0;
+            for (Py_ssize_t i = 0; i < n; i++) {
+                total += (c[i] > 0x7F) + (c[i] > 0x7FF);
+                surrogate |= (c[i] & 0xF800) == 0xD800;
+            }
+            if (surrogate)
+                for (Py_ssize_t i = 0; i < n; i++)
+                    if ((c[i] & 0xF800) == 0xD800) return refuse_surrogate(w, c[i]);
+            break;
+        }
+        default: {
+            const Py_UCS4 *c = PyUnicode_4BYTE_DATA(s);
+            for (Py_ssize_t i = 0; i < n; i++) {
+                if ((c[i] & 0xFFFFF800) == 0xD800) return refuse_surrogate(w, c[i]);
+                total += (c[i] > 0x7F) + (c[i] > 0x7FF) + (c[i] > 0xFFFF);
+            }
+        }
+    }
+    *size = total;
+    return 0;
+}
+
+/* The room behind p is a byte more than what is written. */
+static inline uint8_t *put_character(uint8_t *p, Py_UCS4 c) {
+    uint32_t bytes;
+    if (c < 0x80) {
+        *p = (uint8_t)c;
+        return p + 1;
+    }
+    if (c < 0x800) {
+        *p = (uint8_t)(0xC0 | c >> 6);
+        p[1] = (uint8_t)(0x80 | (c & 0x3F));
+        return p + 2;
+    }
+    if (c < 0x10000) {
+        bytes = 0x8080E0u | c >> 12 | (c & 0xFC0) << 2 | (c & 0x3F) << 16;
+        memcpy(p, &bytes, 4);
+        return p + 3;
+    }
+    bytes = 0x808080F0u | c >> 18 | (c >> 4 & 0x3F00) | (c & 0xFC0) << 10 | (c & 0x3F) << 24;
+    memcpy(p, &bytes, 4);
+    return p + 4;
+}
+
+static uint8_t *put_utf8(uint8_t *p, PyObject *s) {
+    Py_ssize_t n = PyUnicode_GET_LENGTH(s);
+    switch (PyUnicode_KIND(s)) {
+        case PyUnicode_1BYTE_KIND: {
+            const Py_UCS1 *c = PyUnicode_1BYTE_DATA(s);
+            for (Py_ssize_t i = 0; i < n; i++) p = put_character(p, c[i]);
+            return p;
+        }
+        case PyUnicode_2BYTE_KIND: {
+            const Py_UCS2 *c = PyUnicode_2BYTE_DATA(s);
+            for (Py_ssize_t i = 0; i < n; i++) p = put_character(p, c[i]);
+            return p;
+        }
+        default: {
+            const Py_UCS4 *c = PyUnicode_4BYTE_DATA(s);
+            for (Py_ssize_t i = 0; i < n; i++) p = put_character(p, c[i]);
+            return p;
+        }
+    }
+}
+
+/* A str of up to 62 characters that is not ASCII takes up to 248 bytes: the length goes before it when it is known. */
+static NOINLINE int write_short_wide(Writer *w, PyObject *s) {
+    Py_ssize_t n = PyUnicode_GET_LENGTH(s);
+    if (room(w, 256) < 0) return -1;
+    uint8_t *content = w->p + 1, *p = content;
+    if (PyUnicode_KIND(s) == PyUnicode_2BYTE_KIND) {
+        const Py_UCS2 *c = PyUnicode_2BYTE_DATA(s);
+        unsigned surrogate = 0;
+        for (Py_ssize_t i = 0; i < n; i++) {
+            surrogate |= (c[i] & 0xF800) == 0xD800;
+            p = put_character(p, c[i]);
+        }
+        if (UNLIKELY(surrogate)) return utf8_size(w, s, &(size_t){0});
+    } else {
+        size_t size;
+        if (utf8_size(w, s, &size) < 0) return -1;
+        p = put_utf8(p, s);
+    }
+    *w->p = (uint8_t)(p - content);
+    w->p = p;
+    return 0;
+}
+
+/* varint length and UTF-8 */
+static int write_text(Writer *w, PyObject *s) {
+    if (str_is_ascii(s)) {
+        size_t n = (size_t)PyUnicode_GET_LENGTH(s);
+        if (room(w, n + 25) < 0) return -1;
+        w->p = put_varint(w->p, n);
+        copy_word(w->p, PyUnicode_1BYTE_DATA(s), n);
+        w->p += n;
+        return 0;
+    }
+    if (PyUnicode_GET_LENGTH(s) <= 62) return write_short_wide(w, s);
+    size_t size;
+    if (utf8_size(w, s, &size) < 0) return -1;
+    if (room(w, size + 10) < 0) return -1;
+    w->p = put_utf8(put_varint(w->p, size), s);
+    return 0;
+}
+
+static NOINLINE int write_long_str(Writer *w, PyObject *s) {
+    if (put_byte(w, TAG_STR) < 0) return -1;
+    return write_text(w, s);
+}
+
+static inline int write_str(Writer *w, PyObject *s) {
+    if (LIKELY(str_is_ascii(s) && PyUnicode_GET_LENGTH(s) <= 63)) {
+        size_t n = (size_t)PyUnicode_GET_LENGTH(s);
+        if (room(w, 80) < 0) return -1;
+        *w->p = (uint8_t)(TAG_ASCII + n);
+        copy_word(w->p + 1, (const uint8_t *)((PyASCIIObject *)s + 1), n);
+        w->p += n + 1;
+        return 0;
+    }
+    return write_long_str(w, s);
+}
+
+#endif
