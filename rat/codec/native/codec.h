@@ -85,9 +85,11 @@ enum {
     TAG_SMALL_DICT_LAST = 249,
 };
 
-/* The writer's tables (section 5).  Keys are found through an open-addressed index by the hash that every str in a dict
-   has already; a shape is a run of pointers to keys of the table. */
-enum { KEY_SLOTS = 2048, KEY_BITS = 16384, SHAPE_SLOTS = 1024 };
+/* The writer's tables (section 5) begin small, and double with what they hold: a connection that says little keeps little.
+   Keys are found through an open-addressed index by the hash that every str in a dict has already, behind a filter of
+   one bit for each key: most keys that are not in the table end there, and the branch is foreseen.  What is new goes to
+   the filter at once, to the index when something is looked up in it.  A shape is a run of pointers to keys of the table. */
+enum { FIRST_KEYS = 32, FIRST_SHAPES = 8, FILTER_BITS = 16, FIRST_ARENA = 64 };
 
 typedef struct {
     uint32_t at; /* first of its keys in the arena */
@@ -96,26 +98,27 @@ typedef struct {
 } WriteShape;
 
 typedef struct {
-    int key_count;
-    int shape_count;
-    int indexed; /* shapes[0 .. indexed) are in shape_index: the others follow when one is looked for */
+    int key_count, key_room;
+    int shape_count, shape_room;
+    int keys_indexed, shapes_indexed;
     int owned;     /* keys[0 .. owned) are references of our own; the others the value's, which holds them while no Python runs */
     bool owns_all; /* every new key is */
     bool outlives; /* the tables go on after the message */
+    uint8_t last;  /* the shape written last */
     uint32_t arena_used, arena_size;
     PyObject **arena;
-    uint8_t last;             /* the shape written last */
-    uint8_t next[MAX_SHAPES]; /* what followed each shape when it was written the last time: a guess */
-    /* One bit for each key, by its hash: most keys that are not in the table end here, and the branch is foreseen. */
-    uint64_t filter[KEY_BITS / 64];
-    PyObject *keys[MAX_KEYS];
-    uint16_t key_slot[MAX_KEYS], key_bit[MAX_KEYS];
-    WriteShape shapes[MAX_SHAPES];
-    uint32_t key_index[KEY_SLOTS]; /* upper half of the hash, number + 1: a miss touches no other key */
-    uint16_t shape_index[SHAPE_SLOTS];
+    PyObject **keys;     /* key_room; what follows is in one piece with it */
+    uint64_t *filter;    /* FILTER_BITS bits for each key there is room for */
+    size_t filter_mask;  /* of the number of a bit */
+    uint32_t *key_index; /* 2 for each: upper half of the hash, number + 1: a miss touches no other key */
+    uint16_t *key_slot, *key_bit;
+    WriteShape *shapes;    /* shape_room; in one piece likewise */
+    uint16_t *shape_index; /* 4 for each */
+    uint8_t *next;         /* what followed each shape when it was written the last time: a guess */
 } WriteTables;
 
-/* The reader's tables.  template is a dict of the keys with None for every value, made when the shape is first asked for. */
+/* The reader's tables, which grow likewise.  template is a dict of the keys with None for every value, made when the shape
+   is first asked for. */
 typedef struct {
     uint32_t at;
     uint16_t count;
@@ -123,12 +126,12 @@ typedef struct {
 } ReadShape;
 
 typedef struct {
-    int key_count;
-    int shape_count;
+    int key_count, key_room;
+    int shape_count, shape_room;
     uint32_t arena_used, arena_size;
     PyObject **arena;
-    PyObject *keys[MAX_KEYS];
-    ReadShape shapes[MAX_SHAPES];
+    PyObject **keys;
+    ReadShape *shapes;
 } ReadTables;
 
 enum { KEY_CACHE = 4096, TEMPLATE_CACHE = 512, SEEN_CACHE = 1024, SMALL_INTS = 256 };
@@ -153,7 +156,7 @@ typedef struct {
     PyObject *small_ints[SMALL_INTS];
 } State;
 
-/* writer.c */
+/* writer.c, write_tables.c */
 typedef struct {
     PyObject *default_;
     int max_depth;
@@ -162,8 +165,9 @@ typedef struct {
     bool reset_first;
 } WriteOptions;
 
-/* With outlives, for the life of a connection. */
+/* With outlives, for the life of a connection: small to begin with.  Else with all the room there may be. */
 WriteTables *write_tables_new(bool outlives);
+size_t write_tables_size(const WriteTables *t);
 void write_tables_clear(WriteTables *t);
 void write_tables_cut(WriteTables *t, int keys, int shapes);
 void write_tables_free(WriteTables *t);
@@ -179,6 +183,7 @@ typedef struct {
 } ReadOptions;
 
 ReadTables *read_tables_new(void);
+size_t read_tables_size(const ReadTables *t);
 void read_tables_clear(ReadTables *t);
 void read_tables_free(ReadTables *t);
 PyObject *read_message(State *st, ReadTables *t, const ReadOptions *options, PyObject *data, bool is_lost);

@@ -87,6 +87,25 @@ static inline void walk_next(DictWalk *walk, PyObject **key, PyObject **value) {
 
 #endif
 
+/* The value of an int of one digit, which most are: true if it was read. */
+static inline bool int_small(PyObject *v, int64_t *value) {
+#if RAT_INTERNALS && PY_VERSION_HEX >= 0x030C0000
+    PyLongObject *n = (PyLongObject *)v;
+    if (UNLIKELY(n->long_value.lv_tag >= 2 << 3)) return false;
+    *value = (1 - (int64_t)(n->long_value.lv_tag & 3)) * (int64_t)n->long_value.ob_digit[0];
+    return true;
+#elif RAT_INTERNALS
+    Py_ssize_t size = Py_SIZE(v);
+    if (UNLIKELY((size_t)size + 1 > 2)) return false;
+    *value = (int64_t)size * (int64_t)((PyLongObject *)v)->ob_digit[0];
+    return true;
+#else
+    (void)v;
+    (void)value;
+    return false;
+#endif
+}
+
 /* The value of an int of up to 63 bits, without a call: true if it was read.  No branch on the number of digits: in a
    list of ints of mixed size none would be foreseen. */
 static inline bool int_fast(PyObject *v, int64_t *value) {
@@ -117,25 +136,34 @@ static inline bool int_fast(PyObject *v, int64_t *value) {
 #endif
 }
 
-#define PREFETCH(address) __builtin_prefetch(address)
-
-/* Objects lie all over the memory: what a dict refers to is asked for before it is needed. */
-static inline void prefetch_entries(DictWalk walk, Py_ssize_t count, bool keys) {
+/* key, value, key, value, ...: the entries of a dict where they lie; NULL if there are holes between them, or keys of
+   other types than str, or a place of its own for the values.  An own walk: PyDict_Next finds its place anew for each entry. */
+static inline PyObject **dict_pairs(PyObject *dict, Py_ssize_t count) {
 #if RAT_INTERNALS
-    if (UNLIKELY(walk.entry == NULL)) return;
-    for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject **entry = walk.entry + i * walk.stride;
-        if (keys) PREFETCH(entry[0]);
-        PREFETCH(entry[1]);
-    }
+    PyDictObject *d = (PyDictObject *)dict;
+    if (UNLIKELY(d->ma_values != NULL)) return NULL;
+    DictKeys *keys = (DictKeys *)d->ma_keys;
+    if (UNLIKELY(keys->kind != 1 || keys->nentries != count)) return NULL;
+    return (PyObject **)(keys->indices + ((size_t)1 << keys->log2_index_bytes));
 #else
-    (void)walk;
+    (void)dict;
     (void)count;
-    (void)keys;
+    return NULL;
 #endif
 }
 
-static inline void prefetch_dict_table(PyObject *v) {
+#if RAT_INTERNALS
+#define PREFETCH(address) __builtin_prefetch(address)
+#else
+#define PREFETCH(address) ((void)(address))
+#endif
+
+/* Objects lie all over the memory: what a dict refers to is asked for before it is needed. */
+static inline void prefetch_pairs(PyObject **pairs, Py_ssize_t count) {
+    for (Py_ssize_t i = 0; i < 2 * count; i++) PREFETCH(pairs[i]);
+}
+
+static inline void prefetch_container(PyObject *v) {
 #if RAT_INTERNALS
     if (PyDict_CheckExact(v)) {
         char *keys = (char *)((PyDictObject *)v)->ma_keys;
@@ -150,18 +178,9 @@ static inline void prefetch_dict_table(PyObject *v) {
 #endif
 }
 
-/* The second step for the values of a dict, whose heads were asked for by prefetch_entries. */
-static inline void prefetch_tables(DictWalk walk, Py_ssize_t count) {
-#if RAT_INTERNALS
-    if (UNLIKELY(walk.entry == NULL)) return;
-    for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *value = walk.entry[i * walk.stride + 1];
-        if (value != NULL) prefetch_dict_table(value);
-    }
-#else
-    (void)walk;
-    (void)count;
-#endif
+/* The second step for the values of a dict, whose heads were asked for by prefetch_pairs. */
+static inline void prefetch_containers(PyObject **pairs, Py_ssize_t count) {
+    for (Py_ssize_t i = 0; i < count; i++) prefetch_container(pairs[2 * i + 1]);
 }
 
 /* Bytes of a str that was made by PyUnicode_New, without the checks of the public macros. */
@@ -190,11 +209,20 @@ static inline PyObject *str_new(PyObject *model, size_t n) {
 #endif
 }
 
+/* One look at both bits.  A str that is not ready yet, of Python 3.11, has neither, and is made ready here. */
 static inline bool str_is_ascii(PyObject *s) {
+    PyASCIIObject *head = (PyASCIIObject *)s, both = {.state = {.ascii = 1, .compact = 1}};
+    uint32_t bits, wanted;
+    _Static_assert(sizeof head->state == sizeof bits, "the state of a str has 32 bits");
+    memcpy(&bits, &head->state, sizeof bits);
+    memcpy(&wanted, &both.state, sizeof wanted);
+    if (LIKELY((bits & wanted) == wanted)) return true;
 #if PY_VERSION_HEX < 0x030C0000
     if (UNLIKELY(PyUnicode_READY(s) < 0)) PyErr_Clear();
-#endif
     return PyUnicode_IS_COMPACT_ASCII(s);
+#else
+    return false;
+#endif
 }
 
 /* memcpy for the short: no call for what most keys and words are. */
@@ -229,16 +257,33 @@ static inline void copy_bytes(uint8_t *to, const uint8_t *from, size_t n) {
     }
 }
 
-/* The same where `to` has room for 16 bytes more.  Words of mixed length would make the branches above guess wrong: up to 16
-   bytes go in one move, which reads behind the source but never over the end of its page. */
-static inline void copy_word(uint8_t *to, const uint8_t *from, size_t n) {
+/* The same where `to` has room for COPY_ROOM bytes more.  Words of mixed length would make the branches above guess wrong: up
+   to 32 bytes go in one move, up to 16 where most are as short, which reads behind the source but never over the end of its
+   page. */
+enum { COPY_ROOM = 32 };
+
+static inline __attribute__((always_inline)) void copy_within(uint8_t *to, const uint8_t *from, size_t n, size_t most) {
 #if RAT_INTERNALS && !defined(__SANITIZE_ADDRESS__)
-    if (LIKELY(n <= 16 && ((uintptr_t)from & 4095) <= 4096 - 16)) {
-        memcpy(to, from, 16);
+    if (LIKELY(((uintptr_t)from & 4095) <= 4096 - most && n <= most)) {
+        memcpy(to, from, most);
+        return;
+    }
+#else
+    (void)most;
+#endif
+    copy_bytes(to, from, n);
+}
+
+static inline void copy_text(uint8_t *to, const uint8_t *from, size_t n) {
+#if RAT_INTERNALS && !defined(__SANITIZE_ADDRESS__)
+    if (LIKELY(((uintptr_t)from & 4095) <= 4096 - 32)) {
+        memcpy(to, from, 32);
+        if (UNLIKELY(n > 32)) memcpy(to + 32, from + 32, n - 32);
         return;
     }
 #endif
     copy_bytes(to, from, n);
 }
+static inline void copy_word(uint8_t *to, const uint8_t *from, size_t n) { copy_within(to, from, n, 16); }
 
 #endif

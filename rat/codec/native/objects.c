@@ -186,12 +186,23 @@ static PyObject *decoder_reset(PyObject *op, PyObject *Py_UNUSED(ignored)) {
 
 #define FASTCALL(function) (PyCFunction)(void (*)(void))(function), METH_FASTCALL | METH_KEYWORDS
 
+static PyObject *encoder_sizeof(PyObject *op, PyObject *Py_UNUSED(ignored)) {
+    WriteTables *t = ((Encoder *)op)->tables;
+    return PyLong_FromSize_t(sizeof(Encoder) + (t == NULL ? 0 : write_tables_size(t)));
+}
+
+static PyObject *decoder_sizeof(PyObject *op, PyObject *Py_UNUSED(ignored)) {
+    ReadTables *t = ((Decoder *)op)->tables;
+    return PyLong_FromSize_t(sizeof(Decoder) + (t == NULL ? 0 : read_tables_size(t)));
+}
+
 static PyMethodDef encoder_methods[] = {
     {"encode", encoder_encode, METH_O, PyDoc_STR("The next message.  Raises CodecError with the path.")},
     {"encode_segments", FASTCALL(encoder_encode_segments),
      PyDoc_STR("The next message as a list of buffers, as encode_segments cuts it.")},
     {"encode_into", FASTCALL(encoder_encode_into),
      PyDoc_STR("The next message into a buffer; when it does not fit, it counts as not encoded.")},
+    {"__sizeof__", encoder_sizeof, METH_NOARGS, PyDoc_STR("Bytes of the object and its tables.")},
     {"reset", encoder_reset, METH_NOARGS,
      PyDoc_STR("Forget all keys and shapes; the next message tells the decoder to do so.")},
     {NULL, NULL, 0, NULL},
@@ -218,6 +229,7 @@ PyType_Spec encoder_spec = {
 
 static PyMethodDef decoder_methods[] = {
     {"decode", decoder_decode, METH_O, PyDoc_STR("The value of the next message.  Raises CodecError with the offset.")},
+    {"__sizeof__", decoder_sizeof, METH_NOARGS, PyDoc_STR("Bytes of the object and its tables.")},
     {"reset", decoder_reset, METH_NOARGS, PyDoc_STR("Forget all keys and shapes, and the refusal.")},
     {NULL, NULL, 0, NULL},
 };

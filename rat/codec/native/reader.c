@@ -719,6 +719,31 @@ static PyObject *cached_template(State *st, PyObject **keys, Py_ssize_t count, i
     return template;
 }
 
+/* Both arrays double up to their bounds.  -1 with MemoryError, and nothing changed. */
+static NOINLINE int grow_keys(ReadTables *t) {
+    int room = t->key_room ? 2 * t->key_room : FIRST_KEYS;
+    PyObject **keys = PyMem_Realloc(t->keys, (size_t)room * sizeof(PyObject *));
+    if (keys == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    t->keys = keys;
+    t->key_room = room;
+    return 0;
+}
+
+static NOINLINE int grow_shapes(ReadTables *t) {
+    int room = t->shape_room ? 2 * t->shape_room : FIRST_SHAPES;
+    ReadShape *shapes = PyMem_Realloc(t->shapes, (size_t)room * sizeof(ReadShape));
+    if (shapes == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    t->shapes = shapes;
+    t->shape_room = room;
+    return 0;
+}
+
 static bool read_key_slot(Reader *r, PyObject **key, bool *in_table, bool *are_kept) {
     ReadTables *t = r->t;
     const uint8_t *place = r->p;
@@ -750,16 +775,24 @@ static bool read_key_slot(Reader *r, PyObject **key, bool *in_table, bool *are_k
     *key = new_key(r, place, r->p, size, are_kept);
     if (UNLIKELY(*key == NULL)) return false;
     r->p += size;
-    if (t->key_count < MAX_KEYS)
-        t->keys[t->key_count++] = Py_NewRef(*key);
-    else
-        *in_table = false;
+    if (UNLIKELY(t->key_count == t->key_room)) {
+        if (t->key_room == MAX_KEYS) {
+            *in_table = false;
+            return true;
+        }
+        if (grow_keys(t) < 0) {
+            Py_DECREF(*key);
+            return false;
+        }
+    }
+    t->keys[t->key_count++] = Py_NewRef(*key);
     return true;
 }
 
 static int add_shape(ReadTables *t, PyObject **keys, Py_ssize_t count) {
     if (t->arena_size - t->arena_used < (uint32_t)count) {
-        uint32_t size = t->arena_size ? 2 * t->arena_size : 256;
+        uint32_t size = t->arena_size ? 2 * t->arena_size : FIRST_ARENA;
+        while (size - t->arena_used < (uint32_t)count) size *= 2;
         PyObject **arena = PyMem_Realloc(t->arena, size * sizeof(PyObject *));
         if (arena == NULL) {
             PyErr_NoMemory();
@@ -768,6 +801,7 @@ static int add_shape(ReadTables *t, PyObject **keys, Py_ssize_t count) {
         t->arena = arena;
         t->arena_size = size;
     }
+    if (UNLIKELY(t->shape_count == t->shape_room) && grow_shapes(t) < 0) return -1;
     memcpy(t->arena + t->arena_used, keys, (size_t)count * sizeof(PyObject *));
     t->shapes[t->shape_count++] = (ReadShape){t->arena_used, (uint16_t)count, NULL};
     t->arena_used += (uint32_t)count;
@@ -969,6 +1003,11 @@ ReadTables *read_tables_new(void) {
     return t;
 }
 
+size_t read_tables_size(const ReadTables *t) {
+    return sizeof(ReadTables) + ((size_t)t->key_room + t->arena_size) * sizeof(PyObject *) +
+           (size_t)t->shape_room * sizeof(ReadShape);
+}
+
 void read_tables_clear(ReadTables *t) {
     int keys = t->key_count, shapes = t->shape_count;
     t->key_count = t->shape_count = 0;
@@ -981,6 +1020,8 @@ void read_tables_free(ReadTables *t) {
     if (t == NULL) return;
     read_tables_clear(t);
     PyMem_Free(t->arena);
+    PyMem_Free(t->keys);
+    PyMem_Free(t->shapes);
     PyMem_Free(t);
 }
 

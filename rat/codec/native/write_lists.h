@@ -2,26 +2,41 @@
 #ifndef RAT_WRITE_LISTS_H
 #define RAT_WRITE_LISTS_H
 
-#include "write_text.h"
+#include "write_dicts.h"
 #include "write_plain.h"
+#include "write_text.h"
 
-static int write_items(Writer *w, PyObject *list, Py_ssize_t count, int depth) {
+static inline __attribute__((always_inline)) int write_each(Writer *w, PyObject *list, Py_ssize_t count, int depth,
+                                                           bool bincode) {
+    uint8_t *p = w->p;
     for (Py_ssize_t i = 0; i < count; i++) {
         if (UNLIKELY(i >= PyList_GET_SIZE(list))) break;
         PyObject *item = PyList_GET_ITEM(list, i);
-        int done;
-        if (Py_TYPE(item) == &PyUnicode_Type && !w->bincode) {
-            done = write_str(w, item);
-        } else {
-            Py_INCREF(item);
-            done = write_value(w, item, depth);
-            Py_DECREF(item);
+        if (UNLIKELY(w->end - p < PLAIN_ROOM)) {
+            w->p = p;
+            if (grow(w, PLAIN_ROOM) < 0) return -1;
+            p = w->p;
         }
+        uint8_t *after = bincode ? put_bincode_plain(p, item) : put_plain(p, item);
+        if (LIKELY(after != NULL)) {
+            p = after;
+            continue;
+        }
+        w->p = p;
+        Py_INCREF(item);
+        int done = bincode ? write_bincode_rest(w, item, depth) : write_rest(w, item, depth);
+        Py_DECREF(item);
         if (UNLIKELY(done < 0)) return add_index(w, i);
+        p = w->p;
     }
+    w->p = p;
     if (UNLIKELY(PyList_GET_SIZE(list) != count))
         return refuse(w, "list of %zd items that has %zd after encoding", count, PyList_GET_SIZE(list));
     return 0;
+}
+
+static int write_items(Writer *w, PyObject *list, Py_ssize_t count, int depth) {
+    return write_each(w, list, count, depth, false);
 }
 
 /* Section 6.  The index is kept aside until the items are written. */
@@ -46,14 +61,14 @@ static int write_indexed(Writer *w, PyObject *list, Py_ssize_t count, int depth)
             PyObject **items = ((PyListObject *)list)->ob_item, *item = items[i];
             if (i + AHEAD < count && i + AHEAD < PyList_GET_SIZE(list)) {
                 PREFETCH(items[i + AHEAD]);
-                prefetch_dict_table(items[i + AHEAD / 2]);
+                prefetch_container(items[i + AHEAD / 2]);
             }
             int done;
             if (Py_TYPE(item) == &PyUnicode_Type) {
                 done = write_str(w, item);
             } else {
                 Py_INCREF(item);
-                done = write_value(w, item, depth);
+                done = LIKELY(Py_TYPE(item) == &PyDict_Type) ? write_dict(w, item, depth) : write_value(w, item, depth);
                 Py_DECREF(item);
             }
             if (UNLIKELY(done < 0)) {
@@ -138,7 +153,7 @@ static int write_ints(Writer *w, PyObject **items, Py_ssize_t count) {
 
 /* The characters follow the lengths in one pass: where the lengths end is known from the count. */
 static int write_words(Writer *w, PyObject **items, Py_ssize_t count) {
-    if (room(w, 10 + (size_t)count + 272) < 0) return -1;
+    if (room(w, 10 + (size_t)count + 255 + COPY_ROOM) < 0) return -1;
     size_t start = (size_t)(w->p - w->begin);
     uint8_t *lengths = put_varint(w->p + 1, (uint64_t)count);
     uint8_t *p = lengths + count;
@@ -149,10 +164,10 @@ static int write_words(Writer *w, PyObject **items, Py_ssize_t count) {
         if (UNLIKELY(Py_TYPE(s) != &PyUnicode_Type || !str_is_ascii(s))) goto other;
         size_t n = (size_t)PyUnicode_GET_LENGTH(s);
         if (UNLIKELY(n > 255)) goto other;
-        if (UNLIKELY(w->end - p < 272)) {
+        if (UNLIKELY(w->end - p < 255 + COPY_ROOM)) {
             size_t place = (size_t)(lengths - w->begin);
             w->p = p; /* written: growing keeps it */
-            if (grow(w, 272 + 8 * (size_t)(count - i)) < 0) return -1;
+            if (grow(w, 255 + COPY_ROOM + 8 * (size_t)(count - i)) < 0) return -1;
             p = w->p;
             lengths = w->begin + place;
         }
@@ -191,7 +206,7 @@ static int write_bincode_list(Writer *w, PyObject *list, int depth) {
     if (open_container(w, depth, "list", false) < 0) return -1;
     Py_ssize_t count = PyList_GET_SIZE(list);
     if (put_head(w, TAG_LIST, (uint64_t)count) < 0) return -1;
-    return write_items(w, list, count, depth + 1);
+    return write_each(w, list, count, depth + 1, true);
 }
 
 static int write_tuple(Writer *w, PyObject *tuple, int depth) {

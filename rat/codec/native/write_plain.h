@@ -15,26 +15,99 @@ static NOINLINE int write_big_int(Writer *w, PyObject *v) {
     return done;
 }
 
-static inline int write_int(Writer *w, PyObject *v) {
-    int64_t n;
-    if (UNLIKELY(!int_fast(v, &n))) {
-        int overflow;
-        n = PyLong_AsLongLongAndOverflow(v, &overflow);
-        if (overflow) return before_python(w) < 0 ? -1 : write_big_int(w, v);
-    }
-    if (room(w, 16) < 0) return -1;
-    uint8_t *p = w->p;
+/* What takes the length of a short str at most is written without a look at the writer: p goes from one to the next in a register.
+   NULL for all else, with nothing written.  It takes up to PLAIN_SIZE bytes; the room at p is PLAIN_ROOM. */
+enum { PLAIN_SIZE = 2 + 63, PLAIN_ROOM = PLAIN_SIZE + COPY_ROOM };
+
+static inline uint8_t *put_int(uint8_t *p, int64_t n) {
     if ((uint64_t)n <= 63) {
         *p = (uint8_t)(TAG_SMALL_INT + n);
-        w->p = p + 1;
-        return 0;
+        return p + 1;
     }
     unsigned tag = n < 0 ? TAG_N8 : TAG_U8;
     uint64_t u = (uint64_t)(n ^ (n >> 63)); /* n, or -1 - n */
     memcpy(p + 1, &u, 8);
     unsigned power = (u > 0xFF) + (u > 0xFFFF) + (u > 0xFFFFFFFF);
     *p = (uint8_t)(tag + power);
-    w->p = p + 1 + (1u << power);
+    return p + 1 + (1u << power);
+}
+
+static inline uint8_t *put_float(uint8_t *p, PyObject *v) {
+    double d = PyFloat_AS_DOUBLE(v);
+    *p = TAG_FLOAT;
+    memcpy(p + 1, &d, 8);
+    return p + 9;
+}
+
+static inline __attribute__((always_inline)) uint8_t *put_plain(uint8_t *p, PyObject *v) {
+    PyTypeObject *type = Py_TYPE(v);
+    if (type == &PyUnicode_Type) {
+        size_t n = (size_t)PyUnicode_GET_LENGTH(v);
+        if (UNLIKELY(n > 63 || !str_is_ascii(v))) return NULL;
+        *p = (uint8_t)(TAG_ASCII + n);
+        copy_text(p + 1, (const uint8_t *)((PyASCIIObject *)v + 1), n);
+        return p + n + 1;
+    }
+    if (type == &PyLong_Type) {
+        int64_t n;
+        return LIKELY(int_small(v, &n) || int_fast(v, &n)) ? put_int(p, n) : NULL;
+    }
+    if (type == &PyDict_Type) return NULL;
+    if (type == &PyFloat_Type) return put_float(p, v);
+    if (v == Py_True || v == Py_False) {
+        *p = (uint8_t)(TAG_FALSE + (v == Py_True));
+        return p + 1;
+    }
+    if (v == Py_None) {
+        *p = TAG_NONE;
+        return p + 1;
+    }
+    return NULL;
+}
+
+static inline uint8_t *put_short_varint(uint8_t *p, uint64_t n) {
+    unsigned power = (n > 250) + (n > 0xFFFF) + (n > 0xFFFFFFFF);
+    *p = (uint8_t)(power ? 250 + power : n);
+    memcpy(p + (power > 0), &n, 8);
+    return p + (1u << power) + (power > 0);
+}
+
+static inline __attribute__((always_inline)) uint8_t *put_bincode_plain(uint8_t *p, PyObject *v) {
+    PyTypeObject *type = Py_TYPE(v);
+    if (type == &PyUnicode_Type) {
+        size_t n = (size_t)PyUnicode_GET_LENGTH(v);
+        if (UNLIKELY(n > 63 || !str_is_ascii(v))) return NULL;
+        *p = TAG_STR;
+        p[1] = (uint8_t)n;
+        copy_text(p + 2, (const uint8_t *)((PyASCIIObject *)v + 1), n);
+        return p + n + 2;
+    }
+    if (type == &PyLong_Type) {
+        int64_t n;
+        if (UNLIKELY(!int_small(v, &n) && !int_fast(v, &n))) return NULL;
+        *p = TAG_INT;
+        return put_short_varint(p + 1, (uint64_t)n << 1 ^ (uint64_t)(n >> 63));
+    }
+    if (type == &PyDict_Type) return NULL;
+    if (type == &PyFloat_Type) return put_float(p, v);
+    if (v == Py_True || v == Py_False) {
+        *p = TAG_BOOL;
+        p[1] = v == Py_True;
+        return p + 2;
+    }
+    if (v == Py_None) {
+        *p = TAG_NONE;
+        return p + 1;
+    }
+    return NULL;
+}
+
+static NOINLINE int write_long(Writer *w, PyObject *v) {
+    int overflow;
+    int64_t n = PyLong_AsLongLongAndOverflow(v, &overflow);
+    if (overflow) return before_python(w) < 0 ? -1 : write_big_int(w, v);
+    if (room(w, PLAIN_ROOM) < 0) return -1;
+    w->p = put_int(w->p, n);
     return 0;
 }
 
@@ -46,25 +119,11 @@ static NOINLINE int refuse_big_int(Writer *w, PyObject *v) {
     return -1;
 }
 
-static int write_bincode_int(Writer *w, PyObject *v) {
-    int64_t n;
-    if (UNLIKELY(!int_fast(v, &n))) {
-        int overflow;
-        n = PyLong_AsLongLongAndOverflow(v, &overflow);
-        if (overflow) return refuse_big_int(w, v);
-    }
-    if (room(w, 16) < 0) return -1;
-    *w->p++ = TAG_INT;
-    w->p = put_varint(w->p, (uint64_t)n << 1 ^ (uint64_t)(n >> 63));
-    return 0;
-}
-
-static inline int write_float(Writer *w, PyObject *v) {
-    if (room(w, 16) < 0) return -1;
-    double d = PyFloat_AS_DOUBLE(v);
-    *w->p = TAG_FLOAT;
-    memcpy(w->p + 1, &d, 8);
-    w->p += 9;
+static NOINLINE int write_bincode_long(Writer *w, PyObject *v) {
+    int overflow;
+    int64_t n = PyLong_AsLongLongAndOverflow(v, &overflow);
+    if (overflow) return refuse_big_int(w, v);
+    if (put_head(w, TAG_INT, (uint64_t)n << 1 ^ (uint64_t)(n >> 63)) < 0) return -1;
     return 0;
 }
 

@@ -38,7 +38,8 @@ typedef struct {
 } Writer;
 
 static int write_value(Writer *w, PyObject *v, int depth);
-static inline int write_any(Writer *w, PyObject *v, int depth);
+static int write_rest(Writer *w, PyObject *v, int depth);
+static int write_bincode_rest(Writer *w, PyObject *v, int depth);
 
 /* Refusals: -1 with message set, or with an exception set. */
 

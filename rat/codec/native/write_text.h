@@ -46,24 +46,19 @@ static int utf8_size(Writer *w, PyObject *s, size_t *size) {
     return 0;
 }
 
-/* The room behind p is a byte more than what is written. */
+/* The room behind p is a byte more than what is written.  Up to U+FFFF no branch depends on the character: in text of more
+   than one script none would be foreseen. */
+static inline uint8_t *put_narrow(uint8_t *p, uint32_t c) {
+    uint32_t two = 0x80C0u | c >> 6 | (c & 0x3F) << 8;
+    uint32_t three = 0x8080E0u | c >> 12 | (c & 0xFC0) << 2 | (c & 0x3F) << 16;
+    uint32_t bytes = c > 0x7FF ? three : c > 0x7F ? two : c;
+    memcpy(p, &bytes, 4);
+    return p + 1 + (c > 0x7F) + (c > 0x7FF);
+}
+
 static inline uint8_t *put_character(uint8_t *p, Py_UCS4 c) {
-    uint32_t bytes;
-    if (c < 0x80) {
-        *p = (uint8_t)c;
-        return p + 1;
-    }
-    if (c < 0x800) {
-        *p = (uint8_t)(0xC0 | c >> 6);
-        p[1] = (uint8_t)(0x80 | (c & 0x3F));
-        return p + 2;
-    }
-    if (c < 0x10000) {
-        bytes = 0x8080E0u | c >> 12 | (c & 0xFC0) << 2 | (c & 0x3F) << 16;
-        memcpy(p, &bytes, 4);
-        return p + 3;
-    }
-    bytes = 0x808080F0u | c >> 18 | (c >> 4 & 0x3F00) | (c & 0xFC0) << 10 | (c & 0x3F) << 24;
+    if (LIKELY(c < 0x10000)) return put_narrow(p, c);
+    uint32_t bytes = 0x808080F0u | c >> 18 | (c >> 4 & 0x3F00) | (c & 0xFC0) << 10 | (c & 0x3F) << 24;
     memcpy(p, &bytes, 4);
     return p + 4;
 }
@@ -73,12 +68,12 @@ static uint8_t *put_utf8(uint8_t *p, PyObject *s) {
     switch (PyUnicode_KIND(s)) {
         case PyUnicode_1BYTE_KIND: {
             const Py_UCS1 *c = PyUnicode_1BYTE_DATA(s);
-            for (Py_ssize_t i = 0; i < n; i++) p = put_character(p, c[i]);
+            for (Py_ssize_t i = 0; i < n; i++) p = put_narrow(p, c[i]);
             return p;
         }
         case PyUnicode_2BYTE_KIND: {
             const Py_UCS2 *c = PyUnicode_2BYTE_DATA(s);
-            for (Py_ssize_t i = 0; i < n; i++) p = put_character(p, c[i]);
+            for (Py_ssize_t i = 0; i < n; i++) p = put_narrow(p, c[i]);
             return p;
         }
         default: {
@@ -99,12 +94,12 @@ static NOINLINE int write_short_wide(Writer *w, PyObject *s) {
         unsigned surrogate = 0;
         for (Py_ssize_t i = 0; i < n; i++) {
             surrogate |= (c[i] & 0xF800) == 0xD800;
-            p = put_character(p, c[i]);
+            p = put_narrow(p, c[i]);
         }
         if (UNLIKELY(surrogate)) return utf8_size(w, s, &(size_t){0});
     } else {
         size_t size;
-        if (utf8_size(w, s, &size) < 0) return -1;
+        if (PyUnicode_KIND(s) != PyUnicode_1BYTE_KIND && utf8_size(w, s, &size) < 0) return -1;
         p = put_utf8(p, s);
     }
     *w->p = (uint8_t)(p - content);
@@ -116,9 +111,9 @@ static NOINLINE int write_short_wide(Writer *w, PyObject *s) {
 static int write_text(Writer *w, PyObject *s) {
     if (str_is_ascii(s)) {
         size_t n = (size_t)PyUnicode_GET_LENGTH(s);
-        if (room(w, n + 25) < 0) return -1;
+        if (room(w, n + 9 + COPY_ROOM) < 0) return -1;
         w->p = put_varint(w->p, n);
-        copy_word(w->p, PyUnicode_1BYTE_DATA(s), n);
+        copy_text(w->p, PyUnicode_1BYTE_DATA(s), n);
         w->p += n;
         return 0;
     }
@@ -138,7 +133,7 @@ static NOINLINE int write_long_str(Writer *w, PyObject *s) {
 static inline int write_str(Writer *w, PyObject *s) {
     if (LIKELY(str_is_ascii(s) && PyUnicode_GET_LENGTH(s) <= 63)) {
         size_t n = (size_t)PyUnicode_GET_LENGTH(s);
-        if (room(w, 80) < 0) return -1;
+        if (room(w, 1 + 63 + COPY_ROOM) < 0) return -1;
         *w->p = (uint8_t)(TAG_ASCII + n);
         copy_word(w->p + 1, (const uint8_t *)((PyASCIIObject *)s + 1), n);
         w->p += n + 1;

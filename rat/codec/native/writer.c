@@ -5,36 +5,34 @@
 #include "write_lists.h"
 #include "write_rare.h"
 
-static NOINLINE int write_bincode_value(Writer *w, PyObject *v, int depth) {
+static int write_bincode_rest(Writer *w, PyObject *v, int depth) {
     PyTypeObject *type = Py_TYPE(v);
-    if (type == &PyUnicode_Type) return put_byte(w, TAG_STR) < 0 ? -1 : write_text(w, v);
-    if (type == &PyLong_Type) return write_bincode_int(w, v);
     if (type == &PyDict_Type) return write_bincode_dict(w, v, depth);
-    if (type == &PyFloat_Type) return write_float(w, v);
     if (type == &PyList_Type) return write_bincode_list(w, v, depth);
-    if (type == &PyBool_Type) return put_head(w, TAG_BOOL, v == Py_True);
-    if (v == Py_None) return put_byte(w, TAG_NONE);
+    if (type == &PyUnicode_Type) return put_byte(w, TAG_STR) < 0 ? -1 : write_text(w, v);
     if (type == &PyBytes_Type) return write_bytes(w, v, TAG_BYTES);
+    if (type == &PyLong_Type) return write_bincode_long(w, v);
     return write_other(w, v, depth);
 }
 
-/* Inlined where values come one after the other. */
-static inline __attribute__((always_inline)) int write_any(Writer *w, PyObject *v, int depth) {
+/* What put_plain did not write. */
+static int write_rest(Writer *w, PyObject *v, int depth) {
     PyTypeObject *type = Py_TYPE(v);
-    if (UNLIKELY(w->bincode)) return write_bincode_value(w, v, depth);
-    if (type == &PyUnicode_Type) return write_str(w, v);
-    if (type == &PyLong_Type) return write_int(w, v);
     if (type == &PyDict_Type) return write_dict(w, v, depth);
-    if (type == &PyFloat_Type) return write_float(w, v);
     if (type == &PyList_Type) return write_list(w, v, depth);
-    if (v == Py_True) return put_byte(w, TAG_TRUE);
-    if (v == Py_False) return put_byte(w, TAG_FALSE);
-    if (v == Py_None) return put_byte(w, TAG_NONE);
+    if (type == &PyUnicode_Type) return write_long_str(w, v);
     if (type == &PyBytes_Type) return write_bytes(w, v, TAG_BYTES);
+    if (type == &PyLong_Type) return write_long(w, v);
     return write_other(w, v, depth);
 }
 
-static int write_value(Writer *w, PyObject *v, int depth) { return write_any(w, v, depth); }
+static int write_value(Writer *w, PyObject *v, int depth) {
+    if (room(w, PLAIN_ROOM) < 0) return -1;
+    uint8_t *after = UNLIKELY(w->bincode) ? put_bincode_plain(w->p, v) : put_plain(w->p, v);
+    if (after == NULL) return UNLIKELY(w->bincode) ? write_bincode_rest(w, v, depth) : write_rest(w, v, depth);
+    w->p = after;
+    return 0;
+}
 
 /* Messages */
 
@@ -80,7 +78,7 @@ fail:
 }
 
 PyObject *write_message(State *st, WriteTables *t, const WriteOptions *options, PyObject *obj, Py_ssize_t item) {
-    uint8_t first[2048];
+    uint8_t first[4096];
     Writer w = {
         .p = first,
         .begin = first,
