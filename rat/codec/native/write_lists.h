@@ -59,14 +59,20 @@ static int write_indexed(Writer *w, PyObject *list, Py_ssize_t count, int depth)
         for (; i < end; i++) {
             if (UNLIKELY(i >= PyList_GET_SIZE(list))) goto changed;
             PyObject **items = ((PyListObject *)list)->ob_item, *item = items[i];
-            if (i + AHEAD < count && i + AHEAD < PyList_GET_SIZE(list)) {
-                PREFETCH(items[i + AHEAD]);
-                prefetch_container(items[i + AHEAD / 2]);
-            }
-            int done;
+            bool is_ahead = i + AHEAD < count && i + AHEAD < PyList_GET_SIZE(list);
+            if (LIKELY(is_ahead)) PREFETCH(items[i + AHEAD]);
+            int done = room(w, PLAIN_ROOM);
             if (Py_TYPE(item) == &PyUnicode_Type) {
-                done = write_str(w, item);
-            } else {
+                size_t n = (size_t)PyUnicode_GET_LENGTH(item);
+                if (LIKELY(n <= 63 && done == 0 && str_is_ascii(item))) {
+                    *w->p = (uint8_t)(TAG_ASCII + n);
+                    copy_word(w->p + 1, (const uint8_t *)((PyASCIIObject *)item + 1), n);
+                    w->p += n + 1;
+                    continue;
+                }
+                if (done == 0) done = write_long_str(w, item);
+            } else if (LIKELY(done == 0)) {
+                if (is_ahead) prefetch_container(items[i + AHEAD / 2]);
                 Py_INCREF(item);
                 done = LIKELY(Py_TYPE(item) == &PyDict_Type) ? write_dict(w, item, depth) : write_value(w, item, depth);
                 Py_DECREF(item);
@@ -155,20 +161,23 @@ static int write_ints(Writer *w, PyObject **items, Py_ssize_t count) {
 static int write_words(Writer *w, PyObject **items, Py_ssize_t count) {
     if (room(w, 10 + (size_t)count + 255 + COPY_ROOM) < 0) return -1;
     size_t start = (size_t)(w->p - w->begin);
-    uint8_t *lengths = put_varint(w->p + 1, (uint64_t)count);
-    uint8_t *p = lengths + count;
     *w->p = TAG_ASCII_LIST;
+    uint8_t *lengths = put_varint(w->p + 1, (uint64_t)count);
+    uint8_t *p = lengths + count, *last = w->end - 255 - COPY_ROOM;
+    Py_ssize_t ahead = count > AHEAD ? AHEAD : 0;
     for (Py_ssize_t i = 0; i < count; i++) {
         PyObject *s = items[i];
-        if (i + AHEAD < count) PREFETCH(items[i + AHEAD]);
+        if (UNLIKELY(i + ahead >= count)) ahead = 0;
+        PREFETCH(items[i + ahead]);
         if (UNLIKELY(Py_TYPE(s) != &PyUnicode_Type || !str_is_ascii(s))) goto other;
         size_t n = (size_t)PyUnicode_GET_LENGTH(s);
         if (UNLIKELY(n > 255)) goto other;
-        if (UNLIKELY(w->end - p < 255 + COPY_ROOM)) {
+        if (UNLIKELY(p > last)) {
             size_t place = (size_t)(lengths - w->begin);
             w->p = p; /* written: growing keeps it */
             if (grow(w, 255 + COPY_ROOM + 8 * (size_t)(count - i)) < 0) return -1;
             p = w->p;
+            last = w->end - 255 - COPY_ROOM;
             lengths = w->begin + place;
         }
         lengths[i] = (uint8_t)n;

@@ -85,26 +85,31 @@ static uint8_t *put_utf8(uint8_t *p, PyObject *s) {
 }
 
 /* A str of up to 62 characters that is not ASCII takes up to 248 bytes: the length goes before it when it is known. */
-static NOINLINE int write_short_wide(Writer *w, PyObject *s) {
+enum { SHORT_WIDE = 62, SHORT_WIDE_ROOM = 2 + 4 * SHORT_WIDE + 4 };
+
+/* With that room at p.  NULL for one that is refused. */
+static inline uint8_t *put_short_wide(Writer *w, uint8_t *p, PyObject *s) {
     Py_ssize_t n = PyUnicode_GET_LENGTH(s);
-    if (room(w, 256) < 0) return -1;
-    uint8_t *content = w->p + 1, *p = content;
-    if (PyUnicode_KIND(s) == PyUnicode_2BYTE_KIND) {
+    uint8_t *content = p + 1;
+    if (LIKELY(PyUnicode_KIND(s) == PyUnicode_2BYTE_KIND)) {
         const Py_UCS2 *c = PyUnicode_2BYTE_DATA(s);
         unsigned surrogate = 0;
+        uint8_t *to = content;
         for (Py_ssize_t i = 0; i < n; i++) {
             surrogate |= (c[i] & 0xF800) == 0xD800;
-            p = put_narrow(p, c[i]);
+            to = put_narrow(to, c[i]);
         }
-        if (UNLIKELY(surrogate)) return utf8_size(w, s, &(size_t){0});
-    } else {
-        size_t size;
-        if (PyUnicode_KIND(s) != PyUnicode_1BYTE_KIND && utf8_size(w, s, &size) < 0) return -1;
-        p = put_utf8(p, s);
+        if (UNLIKELY(surrogate)) {
+            utf8_size(w, s, &(size_t){0});
+            return NULL;
+        }
+        *p = (uint8_t)(to - content);
+        return to;
     }
-    *w->p = (uint8_t)(p - content);
-    w->p = p;
-    return 0;
+    if (PyUnicode_KIND(s) != PyUnicode_1BYTE_KIND && utf8_size(w, s, &(size_t){0}) < 0) return NULL;
+    uint8_t *end = put_utf8(content, s);
+    *p = (uint8_t)(end - content);
+    return end;
 }
 
 /* varint length and UTF-8 */
@@ -117,7 +122,6 @@ static int write_text(Writer *w, PyObject *s) {
         w->p += n;
         return 0;
     }
-    if (PyUnicode_GET_LENGTH(s) <= 62) return write_short_wide(w, s);
     size_t size;
     if (utf8_size(w, s, &size) < 0) return -1;
     if (room(w, size + 10) < 0) return -1;
@@ -125,21 +129,18 @@ static int write_text(Writer *w, PyObject *s) {
     return 0;
 }
 
+/* A str that is long or not ASCII. */
 static NOINLINE int write_long_str(Writer *w, PyObject *s) {
-    if (put_byte(w, TAG_STR) < 0) return -1;
-    return write_text(w, s);
-}
-
-static inline int write_str(Writer *w, PyObject *s) {
-    if (LIKELY(str_is_ascii(s) && PyUnicode_GET_LENGTH(s) <= 63)) {
-        size_t n = (size_t)PyUnicode_GET_LENGTH(s);
-        if (room(w, 1 + 63 + COPY_ROOM) < 0) return -1;
-        *w->p = (uint8_t)(TAG_ASCII + n);
-        copy_word(w->p + 1, (const uint8_t *)((PyASCIIObject *)s + 1), n);
-        w->p += n + 1;
+    if (room(w, SHORT_WIDE_ROOM) < 0) return -1;
+    *w->p = TAG_STR;
+    if (LIKELY(PyUnicode_GET_LENGTH(s) <= SHORT_WIDE && !str_is_ascii(s))) {
+        uint8_t *after = put_short_wide(w, w->p + 1, s);
+        if (UNLIKELY(after == NULL)) return -1;
+        w->p = after;
         return 0;
     }
-    return write_long_str(w, s);
+    w->p++;
+    return write_text(w, s);
 }
 
 #endif
