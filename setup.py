@@ -13,7 +13,7 @@ from glob import glob
 from setuptools import Extension, setup
 
 SOURCE = "rat/codec/native"
-FILES = ("arguments.c", "module.c", "objects.c", "reader.c", "write_tables.c", "writer.c")
+FILES = ("arguments.c", "cursor.c", "module.c", "objects.c", "reader.c", "write_tables.c", "writer.c")
 FLAGS = ["-fvisibility=hidden", "-fno-strict-aliasing", "-Wextra", "-Wno-missing-field-initializers"]
 
 if os.environ.get("RAT_SANITIZE") != "1":

@@ -64,13 +64,19 @@ class Blocks:
     def start(self, index: int) -> Start:
         block, steps = divmod(index, INDEX_STEP)
         for adding in self._index.adding(self._walked, block):
-            begin = self._first + self._index.begin(adding), self._tables[-1]
+            begin = self._begin(adding), self._tables[-1]
             self._tables.append(skip(self._data, begin, INDEX_STEP)[1])
             self._from.append(adding + 1)
         self._walked = max(self._walked, block)
         tables = self._tables[bisect_right(self._from, block) - 1]
-        start = self._first + self._index.begin(block), tables
+        start = self._begin(block), tables
         return skip(self._data, start, steps) if steps else start
+
+    def _begin(self, block: int) -> int:
+        try:
+            return self._first + self._index.begin(block)
+        except Malformed as error:
+            raise CodecError(str(error), offset=self._first) from None
 
 
 class Packed:

@@ -8,17 +8,25 @@ from __future__ import annotations
 import re
 from ast import literal_eval
 from collections.abc import Iterator
-from typing import Any, Final
+from functools import lru_cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from rat.codec import Decoder
+from rat.codec import Decoder, implementation
 from rat.codec.children import Children, Packed, Start, children_of, skip
 from rat.codec.primer import primer
 from rat.codec.reader import Reader, ReadTables
 from rat.codec.scalar_reader import Buffer, Malformed
-from rat.codec.values import MAX_SHAPE_KEYS, Tag, Variant, form_of
+from rat.codec.values import INDEX_STEP, MAX_SHAPE_KEYS, Tag, Variant, form_of
 from rat.errors import CodecError
 
+if TYPE_CHECKING:
+    from rat.codec.native import Cursor
+
 __all__ = ["View", "view"]
+
+Place: TypeAlias = tuple[int, int, int]
+"""An offset and how many keys and shapes the message defines before it."""
 
 _STEP: Final = re.compile(
     r"""\.(?P<name>[^.\[\]'"]+) | \[(?P<index>-?\d+)\] | \[(?P<key>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\]""", re.VERBOSE
@@ -26,6 +34,27 @@ _STEP: Final = re.compile(
 
 _PRIME_FROM: Final = 2048
 """Size in bytes from which a decoder with the tables of the place, in C where there is one, is worth its set-up."""
+
+_MANY: Final = 64
+"""From so many items on that were asked for one by one, the offsets of a list without an index are kept."""
+
+_cursor: type[Cursor] | None = import_module("rat.codec.native").Cursor if implementation == "native" else None
+
+
+@lru_cache(maxsize=256)
+def _steps(path: str) -> tuple[tuple[str | int, ...], tuple[int, ...]]:
+    """The keys and indices of *path*, and where in it each begins.  Raises ValueError."""
+    pos = 1 if path.startswith("$") else 0
+    steps: list[str | int] = []
+    places = []
+    while pos < len(path):
+        step = _STEP.match(path, pos)
+        if step is None:
+            raise ValueError(f"path {path!r} cannot be read from character {pos} on")
+        steps.append(int(step["index"]) if step["index"] else step["name"] or literal_eval(step["key"]))
+        places.append(pos)
+        pos = step.end()
+    return tuple(steps), tuple(places)
 
 
 def view(data: Buffer, *, zero_copy: bool = False) -> View:
@@ -36,7 +65,9 @@ def view(data: Buffer, *, zero_copy: bool = False) -> View:
     """
     content = data if isinstance(data, bytes) else memoryview(data).cast("B")
     pos = 1 if content[:1] == bytes((Tag.RESET,)) else 0
-    return View(content, (pos, ReadTables()), zero_copy)
+    if _cursor is None:
+        return View(content, (pos, ReadTables()), zero_copy)
+    return View(content, (pos, 0, 0), zero_copy, _cursor(content))
 
 
 class View:
@@ -47,20 +78,37 @@ class View:
     once.
     """
 
-    __slots__ = ("_children", "_data", "_numbers", "_start", "_zero_copy")
+    __slots__ = ("_asked", "_children", "_cursor", "_data", "_numbers", "_place", "_tables", "_zero_copy")
 
     _children: Children | Packed | None
     _numbers: dict[str, int]
+    _tables: ReadTables
 
-    def __init__(self, data: Buffer, start: Start, zero_copy: bool) -> None:
+    def __init__(self, data: Buffer, start: Start | Place, zero_copy: bool, cursor: Cursor | None = None) -> None:
         self._data = data
-        self._start = start
         self._zero_copy = zero_copy
+        self._cursor = cursor
+        self._asked = 0
+        if len(start) == 3:
+            self._place = start
+        else:
+            self._place = start[0], 0, 0
+            self._tables = start[1]
 
     @property
     def offset(self) -> int:
         """Where the value begins, in bytes."""
-        return self._start[0]
+        return self._place[0]
+
+    @property
+    def _start(self) -> Start:
+        try:
+            return self._place[0], self._tables
+        except AttributeError:
+            self._tables = tables = ReadTables()
+            assert self._cursor is not None
+            tables.keys, tables.shapes = self._cursor.tables(self._place)
+            return self._place[0], tables
 
     @property
     def size(self) -> int:
@@ -99,25 +147,35 @@ class View:
     def at(self, path: str) -> Any:
         """What stands at *path*, written as errors write it: ``$.users[3].avatar``, ``$['a key'][0]``.
 
+        The quickest way to one field of a large message.
+
         Raises ValueError for a path that cannot be read, and what ``[]`` raises.
         """
-        rest = path.removeprefix("$")
-        pos = 0
+        steps, places = _steps(path)
+        if self._cursor is not None and steps:
+            found = self._cursor.find(self._place, steps, self._zero_copy)
+            if type(found) is tuple:
+                return View(self._data, found, self._zero_copy, self._cursor)
+            if found is not NotImplemented:
+                return found
         value: Any = self
-        while pos < len(rest):
-            step = _STEP.match(rest, pos)
-            if step is None:
-                raise ValueError(f"path {path!r} cannot be read from character {pos + len(path) - len(rest)} on")
+        for step, pos in zip(steps, places, strict=True):
             if not isinstance(value, View):
-                raise TypeError(f"{type(value).__name__} at {path[: pos + len(path) - len(rest)]!r} has no items")
-            value = value[int(step["index"]) if step["index"] else step["name"] or literal_eval(step["key"])]
-            pos = step.end()
+                raise TypeError(f"{type(value).__name__} at {path[:pos]!r} has no items")
+            value = value[step]
         return value
 
     def __len__(self) -> int:
         return self._items().count
 
     def __getitem__(self, key: str | int) -> Any:
+        if self._cursor is not None and (type(key) is str or self._asked < _MANY):
+            found = self._cursor.find(self._place, (key,), self._zero_copy)
+            self._asked += type(key) is int and key >= INDEX_STEP and self._data[self._place[0]] != Tag.INDEXED_LIST
+            if type(found) is tuple:
+                return View(self._data, found, self._zero_copy, self._cursor)
+            if found is not NotImplemented:
+                return found
         items = self._items()
         if isinstance(key, str):
             return self._item(items, self._number(key))

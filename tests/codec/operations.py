@@ -53,13 +53,44 @@ def _refused(call: Callable[..., Any], *arguments: Any, **options: Any) -> Calla
 
 def _connection() -> None:
     encoder, decoder = native.Encoder(), native.Decoder()
-    for value in (_RECORDS[0], _RECORDS[1], _RARE):
+    for value in (_RECORDS[0], _RECORDS[1], _CONFIG):
         decoder.decode(encoder.encode(value))
     with contextlib.suppress(CodecError):
         encoder.encode({"new": object()})
     encoder.encode_into({"more": 1}, bytearray(64), 3)
     encoder.reset()
     decoder.decode(encoder.encode(_RECORDS[2]))
+
+
+def _long_connection() -> None:
+    """Tables that grow, are cut after a refusal and grow again."""
+    encoder, decoder = native.Encoder(), native.Decoder()
+    for number in range(12):
+        value = {f"{number}/{key}": {f"in {number}": key} for key in range(9)}
+        decoder.decode(encoder.encode(value))
+        with contextlib.suppress(CodecError):
+            encoder.encode({f"refused {key}": object() if key == 40 else key for key in range(41)})
+
+
+def _look() -> None:
+    cursor = native.Cursor(_CONFIG_WIRE)
+    for number in (11, 0, 7):
+        place = cursor.find((0, 0, 0), (f"section{number}",), False)
+        assert cursor.find(place, (f"{number}/8", 1), False) == 12.0
+    cursor.tables(place)
+    cursor = native.Cursor(_RECORDS_WIRE)
+    assert cursor.find((0, 0, 0), (-1, "name"), False) == "名字33"
+    assert cursor.find((0, 0, 0), (33, "tags", 3), False) == "dd"
+    assert cursor.find((0, 0, 0), (33, "té"), False) is NotImplemented
+
+
+def _scattered() -> dict[str, Any]:
+    value: dict[str, Any] = {f"key {number}": number for number in range(12)}
+    del value["key 3"], value["key 0"]
+    return value
+
+
+_SCATTERED: Final = [_scattered(), vars(_Point(1, [2])), {"a": _scattered()}]
 
 
 def _raises(_: object) -> object:
@@ -126,4 +157,9 @@ OPERATIONS: Final[dict[str, Callable[[], Any]]] = {
     "decode batch refused": _refused(native.decode_batch, [b"\x00", b"\x33"]),
     "decode what is wrong": _loose,
     "connection": _connection,
+    "long connection": _long_connection,
+    "encode scattered": lambda: native.encode(_SCATTERED),
+    "encode scattered bincode": lambda: native.encode(_SCATTERED, profile="bincode"),
+    "encode scattered with default": lambda: native.encode([*_SCATTERED, {"a": object()}], default=_replaces),
+    "look": _look,
 }

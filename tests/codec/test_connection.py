@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from types import ModuleType
 from typing import Any
 
@@ -104,6 +105,36 @@ def test_tables_stay_within_their_bounds(codec: ModuleType) -> None:
     assert len(encoder.encode(known)) == 3
     for _ in range(2):  # the tables are full: only "same" is known
         assert len(encoder.encode(late)) == len(codec.encode(late)) - 4
+
+
+def test_tables_that_grow_say_the_same_as_the_reference(codec: ModuleType) -> None:
+    encoder, decoder = codec.Encoder(), codec.Decoder()
+    other = reference.Encoder()
+    for number in range(300):
+        value = {f"{number % 170}/{key}": {f"{key} in {number}": None} for key in range(number % 11)}
+        message = encoder.encode(value)
+        assert message == other.encode(value)
+        assert decoder.decode(message) == value
+        if number % 50 == 49:  # what a refused value brought is forgotten, also where the tables grew for it
+            for end in (encoder, other):
+                with pytest.raises(CodecError):
+                    end.encode({f"lost {number} {key}": {"x": object()} if key == 79 else {} for key in range(80)})
+
+
+def test_tables_begin_small() -> None:
+    native = pytest.importorskip("rat.codec.native", exc_type=ImportError)
+    record = {"id": 1, "name": "x", "tags": ["a"], "address": {"city": "y", "zip": 2}}
+    encoder, decoder = native.Encoder(), native.Decoder()
+    assert sys.getsizeof(encoder) < 150
+    assert sys.getsizeof(decoder) < 150
+    for _ in range(3):
+        decoder.decode(encoder.encode(record))
+    assert sys.getsizeof(encoder) < 2_000
+    assert sys.getsizeof(decoder) < 1_500
+    for number in range(2_000):
+        decoder.decode(encoder.encode({f"{number} {key}": key for key in range(5)}))
+    assert sys.getsizeof(encoder) < 50_000
+    assert sys.getsizeof(decoder) < 40_000
 
 
 def test_options_of_the_decoder(codec: ModuleType) -> None:

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import random
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rat.codec import CodecError, Decoder, Encoder, View, decode, encode, reference, view
+from rat.codec import CodecError, Decoder, Encoder, View, decode, encode, reference, view, views
 from rat.codec.primer import primer
 from rat.codec.reader import Reader, ReadTables
 from rat.codec.values import Variant
 from tests.codec.material import full_values, plain_values, quick, same
+
+
+@pytest.fixture(autouse=True, scope="module", params=["with the cursor in C", "in Python"])
+def way(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Views ask the cursor first, where there is one; what they give without it is the same."""
+    cursor = views._cursor
+    if request.param == "in Python":
+        views._cursor = None
+    elif cursor is None:
+        pytest.skip("rat.codec.native is not built")
+    yield request.param
+    views._cursor = cursor
+
 
 RECORDS = [
     {"id": index, "name": f"name {index}", **({f"extra {index}": [index]} if index % 33 == 5 else {})}
@@ -117,8 +132,12 @@ def test_zero_copy() -> None:
     assert blob.obj is message
 
 
+BEYOND = "2611" + "11000000" + 17 * "81" + "63000000" + "11000000"
+"""A list of 17 items whose second block begins behind its end."""
+
+
 @pytest.mark.parametrize(
-    "wire", ["", "27", "c1", "c2812f", "e1", "e1c161", "2603030000008181", "2101", "250102ffff", "0702"]
+    "wire", ["", "27", "c1", "c2812f", "e1", "e1c161", "2603030000008181", "2101", "250102ffff", "0702", BEYOND]
 )
 def test_faults_are_codec_errors(wire: str) -> None:
     with pytest.raises(CodecError) as refusal:
@@ -126,18 +145,76 @@ def test_faults_are_codec_errors(wire: str) -> None:
     assert refusal.value.offset is not None
 
 
-def test_one_field_of_a_megabyte_is_read_without_the_rest() -> None:
+def test_one_field_of_a_megabyte_is_read_without_the_rest(way: str) -> None:
     records = [{"id": index, "name": "n" * 60, "tags": ["a", "b"], "score": index / 3} for index in range(13_000)]
     message = encode({"head": {"version": 1}, "records": records, "tail": "end"})
     assert len(message) > 1_000_000
+    shown = view(message)
     begin = time.process_time()
     for _ in range(20):
         assert view(message)["records"][9_000]["id"] == 9_000
-        assert view(message)["tail"] == "end"
-    fields = (time.process_time() - begin) / 40
+        assert view(message).at("$.tail") == "end"
+        assert shown.at("$.records[12999].tags[1]") == "b"
+    fields = (time.process_time() - begin) / 60
     begin = time.process_time()
-    reference.decode(message)
+    (reference.decode if way == "in Python" else decode)(message)
     assert fields * 100 < time.process_time() - begin
+
+
+def test_a_list_without_an_index_is_walked_once() -> None:
+    message = bytes((6, 252)) + (20_000).to_bytes(4, "little") + bytes((2, 4)) * 20_000
+    shown = view(message)
+    begin = time.process_time()
+    assert [shown[index] for index in range(20_000)] == [2] * 20_000
+    assert time.process_time() - begin < 2
+
+
+def test_places_are_those_of_the_cursor() -> None:
+    cursor_type = views._cursor
+    if cursor_type is None:
+        pytest.skip("without the cursor")
+    cursor = cursor_type(encode([{"a": 1}, {"b": 2}]))
+    assert cursor.find((0, 0, 0), (1, "b"), False) == 2
+    place = cursor.find((0, 0, 0), (1,), False)
+    assert cursor.tables(place) == (["a"], [("a",)])
+    for wrong in ((99, 0, 0), (0, 3, 0), (0, 0, 3), (-1, 0, 0)):
+        with pytest.raises(ValueError, match="place that this cursor never gave"):
+            cursor.find(wrong, (), False)
+    assert cursor.find((0, 0, 0), (7,), False) is NotImplemented
+    assert cursor.find((0, 0, 0), ("x",), False) is NotImplemented
+    assert cursor.find((0, 0, 0), (1 << 90,), False) is NotImplemented
+    for arguments in ((), ((0, 0, 0), 1, False), ([0, 0, 0], (), False)):
+        with pytest.raises(TypeError):
+            cursor.find(*arguments)
+
+
+def shown_or_refused(message: bytes) -> object:
+    try:
+        return reference.encode(unfolded(view(message)))
+    except CodecError:
+        return None
+
+
+def test_what_is_nearly_sound_is_shown_alike(way: str) -> None:
+    """The cursor gives up where it is not sure, and what it gives is what is found without it."""
+    cursor, rng = views._cursor, random.Random(5)
+    if cursor is None:
+        pytest.skip("nothing to compare with")
+    seeds = [
+        encode(RECORDS[:60]),
+        encode({"a": [{"x": (1.5, b"y")}] * 20, "b": ["w"] * 9}),
+        encode([[1, 2], {"k": {}}]),
+    ]
+    for _ in range(1_500):
+        message = bytearray(rng.choice(seeds))
+        for _ in range(rng.randrange(1, 3)):
+            message[rng.randrange(len(message))] = rng.randrange(256)
+        found = shown_or_refused(bytes(message))
+        try:
+            views._cursor = None
+            assert shown_or_refused(bytes(message)) == found, message.hex()
+        finally:
+            views._cursor = cursor
 
 
 @quick

@@ -6,6 +6,7 @@ Importing it raises ImportError where it was not built; `rat.codec` takes the re
 from __future__ import annotations
 
 from rat.codec.native._codec import (
+    Cursor,
     Decoder,
     Encoder,
     decode,
@@ -17,6 +18,7 @@ from rat.codec.native._codec import (
 )
 
 __all__ = [
+    "Cursor",
     "Decoder",
     "Encoder",
     "decode",

@@ -143,7 +143,7 @@ typedef struct {
         *not_replaced, *key_path, *check_profile, *check_max_depth, *copy_into, *byte_view;
     PyObject *str_full, *str_bincode, *empty_str, *model_str;
     PyObject *scalar_types[6]; /* date, time, datetime, timedelta, UUID, Decimal */
-    PyTypeObject *encoder_type, *decoder_type;
+    PyTypeObject *encoder_type, *decoder_type, *cursor_type;
     /* Tables at rest, so that a call need not clear 30 KiB; NULL while a call has them. */
     WriteTables *spare_write;
     size_t expected; /* what the last message of more than the first buffer took, and a bit */
@@ -187,11 +187,18 @@ size_t read_tables_size(const ReadTables *t);
 void read_tables_clear(ReadTables *t);
 void read_tables_free(ReadTables *t);
 PyObject *read_message(State *st, ReadTables *t, const ReadOptions *options, PyObject *data, bool is_lost);
+/* The value at an offset of data, whose bytes buffer has; one that is no container, which needs no tables. */
+PyObject *read_at(State *st, PyObject *data, const Py_buffer *buffer, Py_ssize_t at, bool zero_copy);
+/* NULL, with a CodecError. */
+PyObject *raise_codec_error(State *st, Py_ssize_t offset, const char *format, ...);
 
 /* objects.c */
 extern PyType_Spec encoder_spec, decoder_spec;
 PyObject *encode_batch(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names);
 PyObject *decode_batch(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names);
+
+/* cursor.c */
+extern PyType_Spec cursor_spec;
 
 /* arguments.c */
 typedef struct {

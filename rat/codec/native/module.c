@@ -142,7 +142,8 @@ static int execute(PyObject *module) {
     for (int i = 0; i < SMALL_INTS; i++)
         if ((st->small_ints[i] = PyLong_FromLong(i)) == NULL) return -1;
     if (add_type(module, &encoder_spec, &st->encoder_type) < 0) return -1;
-    return add_type(module, &decoder_spec, &st->decoder_type);
+    if (add_type(module, &decoder_spec, &st->decoder_type) < 0) return -1;
+    return add_type(module, &cursor_spec, &st->cursor_type);
 }
 
 static int traverse(PyObject *module, visitproc visit, void *arg) {
@@ -150,6 +151,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
     for (int i = 0; i < IMPORT_COUNT; i++) Py_VISIT(FIELD(st, i));
     Py_VISIT(st->encoder_type);
     Py_VISIT(st->decoder_type);
+    Py_VISIT(st->cursor_type);
     return 0;
 }
 
@@ -158,6 +160,7 @@ static int clear(PyObject *module) {
     for (int i = 0; i < IMPORT_COUNT; i++) Py_CLEAR(FIELD(st, i));
     Py_CLEAR(st->encoder_type);
     Py_CLEAR(st->decoder_type);
+    Py_CLEAR(st->cursor_type);
     Py_CLEAR(st->str_full);
     Py_CLEAR(st->str_bincode);
     Py_CLEAR(st->empty_str);

@@ -17,22 +17,35 @@ typedef struct {
 static PyObject *read_value(Reader *r, int depth);
 static PyObject *read_bincode(Reader *r, uint64_t tag, const uint8_t *start, int depth);
 
-/* A CodecError with the offset of place. */
-static NOINLINE PyObject *malformed(Reader *r, const uint8_t *place, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
+static PyObject *raise_refusal(State *st, Py_ssize_t offset, const char *format, va_list args) {
     PyObject *message = PyUnicode_FromFormatV(format, args);
-    va_end(args);
     if (message == NULL) return NULL;
     PyObject *error = NULL;
     PyObject *arguments = PyTuple_Pack(1, message);
-    PyObject *names = arguments == NULL ? NULL : Py_BuildValue("{s:n}", "offset", (Py_ssize_t)(place - r->begin));
-    if (names != NULL) error = PyObject_Call(r->st->codec_error, arguments, names);
-    if (error != NULL) PyErr_SetObject(r->st->codec_error, error);
+    PyObject *names = arguments == NULL ? NULL : Py_BuildValue("{s:n}", "offset", offset);
+    if (names != NULL) error = PyObject_Call(st->codec_error, arguments, names);
+    if (error != NULL) PyErr_SetObject(st->codec_error, error);
     Py_XDECREF(error);
     Py_XDECREF(names);
     Py_XDECREF(arguments);
     Py_DECREF(message);
+    return NULL;
+}
+
+/* A CodecError with the offset of place. */
+static NOINLINE PyObject *malformed(Reader *r, const uint8_t *place, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    raise_refusal(r->st, (Py_ssize_t)(place - r->begin), format, args);
+    va_end(args);
+    return NULL;
+}
+
+PyObject *raise_codec_error(State *st, Py_ssize_t offset, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    raise_refusal(st, offset, format, args);
+    va_end(args);
     return NULL;
 }
 
@@ -1076,5 +1089,28 @@ PyObject *read_message(State *st, ReadTables *t, const ReadOptions *options, PyO
     }
     Py_XDECREF(r.view);
     if (!is_bytes) PyBuffer_Release(&buffer);
+    return value;
+}
+
+PyObject *read_at(State *st, PyObject *data, const Py_buffer *buffer, Py_ssize_t at, bool zero_copy) {
+    const uint8_t *begin = buffer->buf;
+    ReadTables none = {0};
+    Reader r = {
+        .p = begin + at,
+        .end = begin + buffer->len,
+        .begin = begin,
+        .st = st,
+        .t = &none,
+        .data = data,
+        .items_left = UNLIMITED,
+        .max_depth = 64,
+        .zero_copy = zero_copy,
+    };
+    PyObject *value = read_value(&r, 0);
+    Py_XDECREF(r.view);
+    read_tables_clear(&none);
+    PyMem_Free(none.arena);
+    PyMem_Free(none.keys);
+    PyMem_Free(none.shapes);
     return value;
 }
