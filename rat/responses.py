@@ -14,6 +14,7 @@ from urllib.parse import quote
 from rat.cookies import cookie_field
 from rat.events import Buffer, FieldLines, FileRegion
 from rat.fields import Headers, HeaderSource, MutableHeaders, encode_field, field_lines
+from rat.stream.blob import FilePieces
 from rat.stream.iterators import threaded
 from rat.values import DATA_VALUE, dump_data_value, dump_json, prefers_data_value
 
@@ -55,8 +56,9 @@ class Response:
     """One answer.
 
     *body* is bytes, text (UTF-8), or an iterable of either, sent as it comes; a sync iterable runs in a thread of its
-    own.  A Content-Length given with an iterable is kept and enforced.  *trailers* follow chunked content; a callable
-    is asked for them after the last piece.  *compress*: None lets the server decide, False forbids.
+    own, and an open file is read there, from where it stands, and closed.  A Content-Length given with an iterable is
+    kept and enforced.  *trailers* follow chunked content; a callable is asked for them after the last piece.
+    *compress*: None lets the server decide, False forbids.
     """
 
     __slots__ = ("_fields", "_headers", "_trailers", "body", "closers", "compress", "is_open_ended", "status")
@@ -134,6 +136,8 @@ class Response:
         elif isinstance(body, AsyncIterable):
             self.is_open_ended = True
             self.body = Pieces(body)
+        elif hasattr(body, "read"):
+            self.body = Pieces(threaded(FilePieces(body)))  # type: ignore[arg-type]
         elif isinstance(body, Iterable) and not isinstance(body, dict | set | frozenset):
             self.is_open_ended = True
             self.body = Pieces(threaded(body))

@@ -4,20 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO, TextIO, TypeAlias
 
 from rat.events import Buffer
 from rat.stream.iterators import threaded
 
-__all__ = ["Blob", "BlobSource"]
+__all__ = ["Blob", "BlobSource", "FilePieces"]
 
 _PIECE = 256 * 1024
 
 BlobSource: TypeAlias = (
     "bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO | Iterable[Buffer] | AsyncIterable[Buffer]"
 )
+
+
+class FilePieces(Iterator[bytes | str]):
+    """What *file*, open for reading, has from where it stands to its end; ``close`` closes it.
+
+    Not its lines, which is what iterating it would give: one of them may be as long as the file.  Blocks.
+    """
+
+    __slots__ = ("_file",)
+
+    def __init__(self, file: BinaryIO | TextIO) -> None:
+        self._file = file
+
+    def __next__(self) -> bytes | str:
+        data = self._file.read(_PIECE)
+        if not data:
+            raise StopIteration
+        return data
+
+    def close(self) -> None:
+        """Close the file; any number of times."""
+        self._file.close()
 
 
 class Blob:

@@ -7,6 +7,7 @@ waits, so that neither publishing nor the step from replay to live is ever inter
 from __future__ import annotations
 
 import asyncio
+import inspect
 import time
 from collections import Counter, deque
 from collections.abc import Callable
@@ -149,16 +150,18 @@ class Hub:
         and *max_bytes* are of its queue; the policy is the topic's where none is given.  *identity* is who subscribes,
         for ``authorise`` and ``presence``.  After *lifetime* seconds it ends.
 
-        Raises HTTPError 403 when ``authorise`` says no, ValueError for names and bounds that are none, RuntimeError
-        once the hub is closed.
+        Raises HTTPError 403 when ``authorise`` says no, ValueError for names and bounds that are none, TypeError when
+        *where* or ``authorise`` has to be awaited, RuntimeError once the hub is closed.
         """
         if self._closed:
             raise RuntimeError("the hub is closed")
         if not topics:
             raise ValueError("a subscription needs at least one topic")
+        if inspect.iscoroutinefunction(where):
+            raise TypeError("where is a coroutine function, and filters are asked while an event is handed out")
         for name in topics:
             check_topic(name, pattern=True)
-            if self.authorise is not None and not self.authorise(name, identity):
+            if self.authorise is not None and not _decided(self.authorise(name, identity), "authorise"):
                 raise HTTPError(403, f"subscribing to {name!r} is not allowed")
         max_events = self.limits.subscriber_events if max_events is None else max_events
         max_bytes = self.limits.subscriber_bytes if max_bytes is None else max_bytes
@@ -349,3 +352,12 @@ class Hub:
     def policy(self, topic: str) -> Policy:
         found = self._table.get(topic)
         return Policy.DROP_OLDEST if found is None else found.policy
+
+
+def _decided(verdict: object, who: str) -> bool:
+    """*verdict* as a bool.  Raises TypeError for one that is still to come: it would count as a yes."""
+    if inspect.isawaitable(verdict):
+        if inspect.iscoroutine(verdict):
+            verdict.close()
+        raise TypeError(f"{who} gave {type(verdict).__name__}, expected a bool at once")
+    return bool(verdict)

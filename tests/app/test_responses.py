@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -88,6 +90,25 @@ async def test_iterators_are_streams() -> None:
     response = normalise((pieces(), 200, {"content-length": "3"}))
     assert response.is_open_ended is False
     assert response.headers["content-length"] == "3"
+
+
+@pytest.mark.parametrize("how", [normalise, Response])
+async def test_a_file_is_read_in_pieces_and_closed(how: Any, tmp_path: Path) -> None:
+    # Not in lines: this one has no end.
+    (tmp_path / "file").write_bytes(b"x" * 600_000)
+    with (tmp_path / "file").open("rb") as file:
+        file.seek(50_000)
+        response = how(file)
+        assert isinstance(response.body, AsyncIterable)
+        assert not response.is_open_ended
+        sizes = [len(piece) async for piece in response.body]
+        assert sum(sizes) == 550_000
+        assert max(sizes) <= 256 * 1024
+        assert file.closed
+    with (tmp_path / "file").open("rb") as file:
+        await how(file).body.aclose()
+        assert file.closed
+    assert await content_of(Response(io.StringIO("ä"))) == "ä".encode()
 
 
 async def test_a_stream_of_something_else_is_a_type_error() -> None:

@@ -16,6 +16,7 @@ from rat.errors import ClientDisconnected
 from rat.events import FileRegion
 from rat.flow import Flow
 from rat.sendfile import FileShrank, send_region
+from tests.support.tls import tls_contexts
 from tests.support.transport import FakeTransport
 
 HIGH, LOW = 8 * 1024, 2 * 1024
@@ -294,5 +295,42 @@ def test_a_cancelled_region_leaves_no_descriptor(factory: Callable[[], asyncio.A
                 assert len(os.listdir("/proc/self/fd")) == count
         transport.abort()
         peer.close()
+
+    run(factory, main)
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_a_region_goes_encrypted_over_tls(factory: Callable[[], asyncio.AbstractEventLoop], tmp_path: Path) -> None:
+    """``sendfile`` on the socket would put the file on the wire as it is; the other end could not read it."""
+    content = os.urandom(3_000_000)
+    (tmp_path / "file").write_bytes(content)
+    here, there = tls_contexts(tmp_path)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        made: asyncio.Future[Flow] = loop.create_future()
+
+        class Accepted(FlowProtocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                super().connection_made(transport)
+                made.set_result(self.flow)
+
+        def accept() -> FlowProtocol:
+            return Accepted(Flow(loop, high_water=HIGH, low_water=LOW))
+
+        server = await loop.create_server(accept, "127.0.0.1", 0, ssl=here)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname(), ssl=there)
+        flow = await made
+        with (tmp_path / "file").open("rb") as file:
+            flow.write((b"head",))
+            sending = asyncio.ensure_future(send_region(flow, FileRegion(file, 1_000, len(content) - 1_000)))
+            assert await reader.readexactly(4) == b"head"
+            assert await reader.readexactly(len(content) - 1_000) == content[1_000:]
+            await sending
+            assert flow.region_progress == 0
+        flow.transport.close()
+        writer.close()
+        await writer.wait_closed()
+        server.close()
 
     run(factory, main)

@@ -241,6 +241,20 @@ async def test_who_may_subscribe() -> None:
     assert hub.statistics().subscriptions == 1
 
 
+async def test_who_has_to_be_awaited_decides_nothing() -> None:
+    # A coroutine is true: it would let everybody in, and every event through.
+    async def later(*_: object) -> bool:
+        return False
+
+    hub = make_hub(authorise=later)
+    with pytest.raises(TypeError, match="authorise gave coroutine, expected a bool at once"):
+        hub.subscribe("t")
+    hub.authorise = None
+    with pytest.raises(TypeError, match="where is a coroutine function"):
+        hub.subscribe("t", where=later)  # type: ignore[arg-type]
+    assert hub.statistics().subscriptions == 0
+
+
 async def test_who_is_there() -> None:
     timers = FakeTimers(100.0)
     hub = make_hub(timers)
