@@ -1,7 +1,9 @@
 """Two result files: what changed beyond noise, and whether this server became slower.
 
-Compares ratios to the floor, not seconds: a slower machine slows both.  A change counts when it is larger than a
-twentieth and larger than three times the doubt of both medians together.
+CPU costs are compared beside what became of everybody else's: when the machine is a tenth slower, all are.  The others
+of a workload together (the floor, and every other server that both files have) are the yardstick.  A change counts
+when it is larger than a twentieth and than three standard errors of all that it rests on.  Instructions are compared as
+they are: they are the same on a busy machine, so a slow-down of this server's own code shows in any two files.
 """
 
 from __future__ import annotations
@@ -9,22 +11,34 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-from bench.harness.results import FLOOR, load
-from bench.harness.stats import doubt_of_median, median
+from bench.harness.estimate import ratio_of
+from bench.harness.report import figure
+from bench.harness.results import Cell, fill, lines_of, load
 
 LEAST = 0.05
 """Changes smaller than this are never reported: code that did not change moves as much."""
 DOUBTS = 3.0
+STABLE = 0.005
+"""What a peer that did not change may still differ by from one start of it to the next: a standard error, measured."""
 BEFORE = "rat-before"
+TOGETHER = "all requests"
+# For normal figures: the standard deviation is 1.4826 times the median absolute deviation, and the standard error of a
+# median of many is 1.2533 times that of a mean.
+_MAD_TO_SIGMA, _MEDIAN_TO_MEAN = 1.4826, 1.2533
+OURS = ("rat", "rat-h11", BEFORE)
+WHOLE = 0.10
+"""Two runs whose cores differ by more at their best were not made on the same machine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One peer in one workload: *change* of its ratio to the floor (-0.2: a fifth less), and the *noise* in it."""
+    """*peer* in *workload*: *change* of its cost (0.2: a fifth dearer), and the *noise* in it."""
 
     workload: str
     peer: str
@@ -36,69 +50,108 @@ class Change:
 
     @property
     def is_regression(self) -> bool:
-        return self.fault is not None or self.change < -self.noise
+        return self.fault is not None or self.change > self.noise
 
     @property
     def is_improvement(self) -> bool:
-        return self.fault is None and self.change > self.noise
+        return self.fault is None and self.change < -self.noise
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """From one file to the other: the logarithm of a cost's quotient, and its standard error."""
+
+    size: float
+    doubt: float
 
 
 def compare(old: dict[str, Any], new: dict[str, Any], peers: set[str] | None = None) -> list[Change]:
     """What both have measured of *peers* (all if None), in the order of the old one."""
-    changes = []
+    changes: list[Change] = []
+    requests: dict[str, list[_Step]] = {}
     for name, before in old["workloads"].items():
         after = new["workloads"].get(name)
         if after is None:
             continue
         rows = {row["peer"]: row for row in after["rows"]}
-        for row in before["rows"]:
+        pairs = [(row, rows[row["peer"]]) for row in before["rows"] if row["peer"] in rows]
+        steps = {row["peer"]: step for row, other in pairs if (step := _step(row, other)) is not None}
+        for row, other in pairs:
             peer = row["peer"]
-            other = rows.get(peer)
-            if peer == FLOOR or other is None or (peers is not None and peer not in peers):
+            if row["fault"] or not row["cost"] or (peer not in peers if peers is not None else peer == "floor"):
                 continue
-            if change := _change(name, row, other):
-                changes.append(change)
+            yardstick = _together([step for name, step in steps.items() if name != peer and name not in OURS])
+            if peer not in steps or yardstick is None:
+                fault = other["fault"] or (None if other["cost"] else "no longer measured")
+                if fault:
+                    changes.append(Change(name, peer, row["cost"], None, math.inf, 0.0, fault))
+                continue
+            step = _Step(steps[peer].size - yardstick.size, math.hypot(steps[peer].doubt, yardstick.doubt))
+            changes.append(_change(name, peer, row["cost"], other["cost"], step))
+            if "request" in before["unit"]:
+                requests.setdefault(peer, []).append(step)
+    for peer, found in requests.items():
+        if len(found) > 1:
+            mean = sum(step.size for step in found) / len(found)
+            doubt = math.sqrt(sum(step.doubt**2 for step in found)) / len(found)
+            changes.append(_change(TOGETHER, peer, None, None, _Step(mean, doubt)))
     return changes
+
+
+def _step(old: dict[str, Any], new: dict[str, Any]) -> _Step | None:
+    if old["fault"] or new["fault"] or not old["cost"] or not new["cost"]:
+        return None
+    doubts = [row["cost_doubt"] if row["cost_doubt"] is not None else math.inf for row in (old, new)]
+    return _Step(math.log(new["cost"] / old["cost"]), math.hypot(*doubts, STABLE))
+
+
+def _together(steps: Sequence[_Step]) -> _Step | None:
+    """The middle of *steps*: one peer that really changed does not move it.  Its doubt is theirs, or their discord."""
+    if not steps:
+        return None
+    middle = median(step.size for step in steps)
+    discord = _MAD_TO_SIGMA * median(abs(step.size - middle) for step in steps)
+    own = median(step.doubt for step in steps)
+    return _Step(middle, _MEDIAN_TO_MEAN * max(discord, own) / math.sqrt(len(steps)))
+
+
+def _change(workload: str, peer: str, old: float | None, new: float | None, step: _Step) -> Change:
+    noise = math.expm1(DOUBTS * step.doubt) if step.doubt < 10.0 else math.inf
+    return Change(workload, peer, old, new, math.expm1(step.size), max(LEAST, noise))
 
 
 def within(result: dict[str, Any]) -> list[Change]:
     """This server beside its own earlier self (BEFORE), which took its turns in the same rounds.
 
-    Pairs of turns that followed each other: what disturbed one disturbed the other, so this sees smaller changes than
-    two runs can show.
+    What disturbed one disturbed the other, so this sees smaller changes than two runs can show.
     """
     changes = []
     for name, work in result["workloads"].items():
-        costs: dict[str, dict[int, float]] = {"rat": {}, BEFORE: {}}
-        faults: dict[str, str] = {}
-        for cell in work["cells"]:
-            if cell["peer"] in costs:
-                if cell["fault"]:
-                    faults.setdefault(cell["peer"], cell["fault"])
-                elif cell["cost"]:
-                    costs[cell["peer"]][cell["round"]] = cell["cost"]
-        if BEFORE in faults or not costs[BEFORE]:
+        rows = {row["peer"]: row for row in work["rows"]}
+        if not {"rat", BEFORE} <= rows.keys() or rows[BEFORE]["fault"]:
             continue
-        if "rat" in faults:
-            changes.append(Change(name, "rat", 1.0, None, -1.0, 0.0, faults["rat"]))
+        if fault := rows["rat"]["fault"]:
+            changes.append(Change(name, "rat", rows[BEFORE]["cost"], None, math.inf, 0.0, fault))
             continue
-        pairs = [costs[BEFORE][number] / costs["rat"][number] for number in costs[BEFORE].keys() & costs["rat"].keys()]
-        if pairs:
-            noise = max(LEAST, DOUBTS * doubt_of_median(pairs))
-            changes.append(Change(name, "rat", 1.0, median(pairs), median(pairs) - 1.0, noise))
+        cells = [Cell(**cell) for cell in work["cells"]]
+        lines = [lines_of([cell for cell in cells if cell.peer == peer]) for peer in (BEFORE, "rat")]
+        if found := ratio_of(lines[0], lines[1], result["whole"]):
+            doubt = math.inf if found.doubt is None else found.doubt
+            step = _Step(math.log(found.value), math.hypot(doubt, STABLE))
+            changes.append(_change(name, "rat", rows[BEFORE]["cost"], rows["rat"]["cost"], step))
     return changes
 
 
-def _change(workload: str, old: dict[str, Any], new: dict[str, Any]) -> Change | None:
-    if old["fault"] or not old["ratio"]:
-        return None
-    if new["fault"]:
-        return Change(workload, old["peer"], old["ratio"], None, -1.0, 0.0, new["fault"])
-    if not new["ratio"]:
-        return Change(workload, old["peer"], old["ratio"], None, -1.0, 0.0, "no longer measured")
-    doubt = math.hypot(doubt_of_median(old["ratios"]), doubt_of_median(new["ratios"]))
-    change = new["ratio"] / old["ratio"] - 1.0
-    return Change(workload, old["peer"], old["ratio"], new["ratio"], change, max(LEAST, DOUBTS * doubt))
+def instructions(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
+    """Cases whose instructions both files have; none when they were counted with other libraries."""
+    before, after = old.get("instructions") or {}, new.get("instructions") or {}
+    if not before or not after or before["versions"] != after["versions"]:
+        return []
+    return [
+        Change(name, "instructions", count, after["counts"][name], after["counts"][name] / count - 1.0, LEAST)
+        for name, count in before["counts"].items()
+        if name in after["counts"]
+    ]
 
 
 def caveats(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
@@ -110,6 +163,10 @@ def caveats(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     for name in sorted(old["versions"].keys() & new["versions"].keys() - {"rat-server"}):
         if old["versions"][name] != new["versions"][name]:
             lines.append(f"{name} differs: {old['versions'][name]}, {new['versions'][name]}")
+    if abs(math.log(new["whole"] / old["whole"])) > WHOLE:
+        lines.append(
+            f"the core at its best took {old['whole']:.0f} and {new['whole']:.0f} us for the same piece of work"
+        )
     for which, result in (("old", old), ("new", new)):
         if result["trust"]["grade"] not in ("good",):
             lines.append(f"the {which} run is {result['trust']['text']}")
@@ -122,9 +179,9 @@ def line(change: Change) -> str:
         verdict = "SLOWER" if change.fault is None else f"BROKEN: {change.fault}"
     else:
         verdict = "faster" if change.is_improvement else "same"
-    new = f"{change.new:.3f}" if change.new is not None else "-"
-    figures = f"{change.old:.3f} -> {new:>5}  {change.change:+7.1%}  noise {change.noise:5.1%}"
-    return f"{change.workload:10} {change.peer:14} {figures}  {verdict}"
+    costs = f"{figure(change.old):>7} -> {figure(change.new):>7}" if change.old is not None else " " * 18
+    by = f"{change.change:+7.1%}" if math.isfinite(change.change) else "       "
+    return f"{change.workload:34} {change.peer:14} {costs}  {by}  noise {change.noise:5.1%}  {verdict}"
 
 
 def main(arguments: list[str]) -> int:
@@ -142,14 +199,24 @@ def main(arguments: list[str]) -> int:
     except (OSError, ValueError) as error:
         print(f"bench compare: {error}", file=sys.stderr)
         return 2
+    beware = caveats(old, new)
+    # Both at the same speed of the core: one of them may never have seen it whole.
+    whole = min(old["whole"], new["whole"])
+    for result in (old, new):
+        for work in result["workloads"].values():
+            fill(work, result["threshold"], whole)
     changes = within(old) if args.new is None else compare(old, new, None if args.all else counted)
     if not any(change.peer in counted for change in changes):
         print(f"bench compare: the two have no figures of {', '.join(sorted(counted))} in common", file=sys.stderr)
         return 2
+    if args.new is not None and "rat" in counted:
+        changes += instructions(old, new)
+        counted.add("instructions")
     print(f"old  {old['date']}  {old['commit']}\nnew  {new['date']}  {new['commit']}\n")
+    print("cost of the same work, old and new; the change is beside that of all others in both files\n")
     for change in changes:
         print(line(change))
-    for caveat in caveats(old, new):
+    for caveat in beware:
         print(f"\nbeware    {caveat}")
     slower = [change for change in changes if change.peer in counted and change.is_regression]
     better = [change for change in changes if change.peer in counted and change.is_improvement]

@@ -74,6 +74,32 @@ def count(tree: Path, work: Path) -> dict[str, float]:
     return counts
 
 
+def cases_of(work: Path) -> None:
+    """Put the cases of this tree into *work*, where ``count`` looks for them."""
+    ignored = shutil.ignore_patterns(".*", "results", "__pycache__")
+    shutil.copytree(ROOT / "bench", work / "cases" / "bench", ignore=ignored)
+
+
+def take(tree: Path, to: Path) -> Path:
+    """A copy of the package of *tree* as it is, built or not; the directory to count."""
+    to.mkdir()
+    shutil.copytree(tree / "rat", to / "rat", ignore=shutil.ignore_patterns("__pycache__"))
+    return to
+
+
+def of_tree(tree: Path) -> dict[str, float]:
+    """Instructions of each case with the package of *tree* as it is.  Raises CannotCount."""
+    if shutil.which("valgrind") is None:
+        raise CannotCount("valgrind is not installed: no instruction counts")
+    with tempfile.TemporaryDirectory(prefix="bench-instr-") as name:
+        work = Path(name)
+        cases_of(work)
+        try:
+            return count(take(tree, work / "new"), work)
+        except (subprocess.SubprocessError, OSError) as error:
+            raise CannotCount(str(error)) from error
+
+
 def lines(old: dict[str, float], new: dict[str, float]) -> list[str]:
     """The table."""
     found = [f"{'':36} {'before':>10} {'now':>10} {'change':>8}"]
@@ -102,15 +128,13 @@ def main(arguments: list[str]) -> int:
         return 0
     with tempfile.TemporaryDirectory(prefix="bench-instr-") as name:
         work = Path(name)
-        cases = work / "cases" / "bench"
-        shutil.copytree(ROOT / "bench", cases, ignore=shutil.ignore_patterns(".*", "results", "__pycache__"))
+        cases_of(work)
         try:
             counts = []
             for which, revision in (("old", args.old), ("new", args.new)):
                 tree = work / which
                 if revision == "tree":
-                    tree.mkdir()
-                    shutil.copytree(ROOT / "rat", tree / "rat", ignore=shutil.ignore_patterns("__pycache__"))
+                    take(ROOT, tree)
                 else:
                     export(revision, tree)
                     shutil.rmtree(tree / "bench", ignore_errors=True)

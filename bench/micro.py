@@ -14,11 +14,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from bench.cases import Repeat, prepared
 from bench.harness.machine import describe
-from bench.harness.stats import median
 
 BATCH = 0.004
 """Seconds that one batch should take: shorter than the time slice that a neighbour gets."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import os
+import platform
 import re
 import shutil
 import sys
@@ -16,12 +17,13 @@ from bench import compare
 from bench.harness import machine, report, results, workload
 from bench.harness.client import Client
 from bench.harness.environment import BENCH, ROOT, WORK
+from bench.harness.pace import Pace, best
 from bench.harness.peer import ALL, FRAMES, Peer
 from bench.harness.peer import discover as discover_peers
 from bench.harness.results import FLOOR
 from bench.harness.rounds import Fleet, Progress, measure
 from bench.harness.workload import Load, Workload
-from bench.instr import CannotCount, export
+from bench.instr import CannotCount, export, of_tree
 from bench.peers import rat
 
 THRESHOLD = 0.10
@@ -62,6 +64,7 @@ def arguments_of(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--client", choices=("auto", "wrk", "own"), default="auto", help="what loads small requests")
     parser.add_argument("--output", type=Path, help="the result file (bench/results/DATE-MACHINE.json)")
     parser.add_argument("--no-repeats", action="store_true", help="disturbed turns are not taken again")
+    parser.add_argument("--no-instructions", action="store_true", help="count none: ten seconds less")
     parser.add_argument("--no-plots", action="store_true")
     parser.add_argument(
         "--against", metavar="REVISION", help="this server as it was takes its turns as well, and is compared"
@@ -123,6 +126,17 @@ def earlier(revision: str) -> Peer:
     return Peer(compare.BEFORE, rat.command, ALL | FRAMES, core=True, variables=lambda start: {"PYTHONPATH": paths})
 
 
+def instructions(skipped: dict[str, str]) -> dict[str, Any] | None:
+    """What this server's code takes in instructions, and with which libraries; None, and why in *skipped*."""
+    try:
+        counts = of_tree(Path(os.environ.get("BENCH_TREE", ROOT)))
+    except CannotCount as error:
+        skipped["instructions"] = str(error)
+        return None
+    names = ("uvloop", "orjson", "h11")
+    return {"versions": {"python": platform.python_version(), **machine.distributions(names)}, "counts": counts}
+
+
 def choose(args: argparse.Namespace) -> tuple[list[Peer], dict[str, str], list[Workload]]:
     """Peers that take part, reasons of those that do not, and workloads."""
     skipped: dict[str, str] = {}
@@ -151,7 +165,8 @@ def run(args: argparse.Namespace, peers: list[Peer], skipped: dict[str, str], wo
     if cores.client is not None:
         os.sched_setaffinity(0, {cores.client})
     wrk = {"auto": None, "wrk": True, "own": False}[args.client]
-    client = Client(files=files, work=work_directory, core=cores.client, wrk=wrk)
+    pace = Pace(cores.server)
+    client = Client(files=files, work=work_directory, core=cores.client, pace=pace, wrk=wrk)
     fleet = Fleet(files=files, work=work_directory, cores=cores)
     progress = Progress()
     started = time.monotonic()
@@ -161,25 +176,35 @@ def run(args: argparse.Namespace, peers: list[Peer], skipped: dict[str, str], wo
     if not client.wrk:
         print("skipped   wrk: not installed, small requests come from `rat bench`", file=sys.stderr)
     try:
-        for work in works:
-            due = [peer for peer in peers if takes_part(peer, work, args.quick, bool(args.peer))]
-            fleet.stop({peer.name for peer in due} if work.load is not Load.IDLE else set())
-            rounds = args.rounds or (QUICK_ROUNDS if args.quick else work.rounds)
-            measured[work.name] = measure(
-                work,
-                due,
-                fleet,
-                client,
-                cores=cores,
-                rounds=rounds,
-                most=rounds if args.quick or args.no_repeats else rounds * EXTRA,
-                seconds=args.seconds or work.seconds,
-                threshold=args.threshold,
-                say=progress,
-            )
+        with pace:
+            for work in works:
+                due = [peer for peer in peers if takes_part(peer, work, args.quick, bool(args.peer))]
+                fleet.stop({peer.name for peer in due} if work.load is not Load.IDLE else set())
+                rounds = args.rounds or (QUICK_ROUNDS if args.quick else work.rounds)
+                measured[work.name] = measure(
+                    work,
+                    due,
+                    fleet,
+                    client,
+                    cores=cores,
+                    rounds=rounds,
+                    most=rounds if args.quick or args.no_repeats else rounds * EXTRA,
+                    seconds=args.seconds or work.seconds,
+                    threshold=args.threshold,
+                    say=progress,
+                )
     finally:
         progress.clear()
         fleet.close()
+    counted = None
+    if not args.no_instructions:
+        progress("Instructions: callgrind")
+        counted = instructions(skipped)
+        progress.clear()
+    whole = best(pace.whole(), WORK / "whole-core.json")
+    shared = pace.shared(whole)
+    for work in works:
+        results.fill(measured[work.name], args.threshold, whole)
     return {
         "format": results.FORMAT,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -190,7 +215,9 @@ def run(args: argparse.Namespace, peers: list[Peer], skipped: dict[str, str], wo
         "cores": {"server": cores.server, "client": cores.client},
         "versions": machine.versions(peers),
         "threshold": args.threshold,
+        "whole": whole,
         "skipped": {**skipped, **fleet.broken},
         "workloads": measured,
-        "trust": results.trust(measured),
+        "instructions": counted,
+        "trust": results.trust(measured, shared),
     }

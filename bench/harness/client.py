@@ -12,14 +12,16 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.harness.check import Watch, ask, requests_of
+from bench.harness import wrk
+from bench.harness.check import ask, requests_of
 from bench.harness.environment import ROOT
+from bench.harness.pace import UNKNOWN, Pace
 from bench.harness.results import FLOOR
 from bench.harness.server import Server
+from bench.harness.turn import Turn
 from bench.harness.workload import Load, Workload
 from rat.cli.bench import RECORD
 
@@ -32,51 +34,41 @@ CALM = 0.3
 """Seconds that a server is left alone before its memory is read."""
 
 
-@dataclass(slots=True)
-class Turn:
-    """What one turn of load gave.
-
-    cost        in the workload's unit; None when nothing came of it
-    rate        answers or events per second
-    fault       what was wrong with the answers, or None
-    client_cpu  CPU seconds of the client
-    """
-
-    cost: float | None = None
-    answers: int = 0
-    seconds: float = 0.0
-    rate: float = 0.0
-    server_cpu: float = 0.0
-    client_cpu: float = 0.0
-    client_full: bool = False
-    fault: str | None = None
-    latency: dict[str, float] = field(default_factory=dict)
-    memory: float | None = None
-
-
 class Client:
     """Puts load on servers from one core."""
 
-    def __init__(self, *, files: Path, work: Path, core: int | None, wrk: bool | None = None) -> None:
+    def __init__(self, *, files: Path, work: Path, core: int | None, pace: Pace, wrk: bool | None = None) -> None:
         """*wrk*: False never to use it, True to insist, None to use it where it is installed."""
         self.files = files
         self.work = work
-        self.core = core
         self.wrk = shutil.which("wrk") is not None if wrk is None else wrk
+        self._core = core
+        self._pace = pace
 
     def run(self, server: Server, workload: Workload, seconds: float) -> Turn:
         """One turn.  Never raises for what the server does: that is the turn's fault."""
         if workload.load is Load.IDLE:
-            return self._idle(server, workload)
+            turn = self._idle(server, workload)
+            turn.pieces = [(1.0 / turn.cost, 1.0, UNKNOWN)] if turn.cost else []
+            return turn
+        trace = self._pace.begin(server.processes())
+        if workload.load is Load.HTTP and self.wrk:
+            return wrk.turn(self, server, workload, seconds, trace)
+        turn = self._rat_bench(server, workload, seconds)
+        # What it measures ends shortly before it does, and comes after its start and its warming up.
+        end = time.monotonic()
+        if turn.cost:
+            turn.pieces = [(turn.server_cpu / turn.cost, turn.server_cpu, trace.pace(end - turn.seconds, end))]
+        return turn
+
+    def _rat_bench(self, server: Server, workload: Workload, seconds: float) -> Turn:
         if workload.load is Load.EVENTS:
             return self._events(server, workload, seconds)
         if workload.load is Load.FRAMES:
             return self._frames(server, workload, seconds)
-        if workload.load is Load.HTTP and self.wrk:
-            return self._wrk(server, workload, seconds)
         return self._own(server, workload, seconds)
 
-    def _spawn(
+    def spawn(
         self, command: list[str], stop_after: float | None = None, **variables: str
     ) -> tuple[int, str, str, float]:
         """(exit code, output, errors, CPU seconds) of a client process on the client's core."""
@@ -92,8 +84,8 @@ class Client:
                 env={**os.environ, "PYTHONPATH": str(ROOT), **variables},
                 start_new_session=True,
             )
-        if self.core is not None:
-            os.sched_setaffinity(process.pid, {self.core})
+        if self._core is not None:
+            os.sched_setaffinity(process.pid, {self._core})
         timers = [threading.Timer(HANGING, os.kill, (process.pid, signal.SIGKILL))]
         if stop_after is not None:
             timers.append(threading.Timer(stop_after, os.kill, (process.pid, signal.SIGINT)))
@@ -105,54 +97,6 @@ class Client:
             timer.cancel()
         process.returncode = os.waitstatus_to_exitcode(status)
         return process.returncode, out.read_text(), err.read_text(), usage.ru_utime + usage.ru_stime
-
-    def _wrk(self, server: Server, workload: Workload, seconds: float) -> Turn:
-        requests = requests_of(workload, server.url)
-        depth = workload.pipeline
-        if depth > 1:
-            requests = [b"".join(requests[at : at + depth]) for at in range(0, len(requests) - depth + 1, depth)]
-        table = self.work / "requests.lua"
-        table.write_text("return {\n" + ",\n".join(_lua(request) for request in requests) + "\n}\n")
-        command = ["wrk", "-t1", f"-c{workload.connections}", "-d30s"]
-        command += ["-s", str(ROOT / "bench" / "harness" / "load.lua"), server.url]
-        sample = _size_of_answer(server, workload)
-        before = server.cpu_seconds()
-        with Watch(workload, server.port, self.files) as watch:
-            # wrk takes whole seconds only, and ends in good order when it is interrupted.  Short turns come closer to
-            # the floor's turn in the same round, and more often fall into a calm moment.
-            code, output, errors, cpu = self._spawn(command, seconds, BENCH_REQUESTS=str(table))
-            used = _cpu_since(server, before)
-        line = next((line[7:] for line in output.splitlines() if line.startswith("RESULT ")), None)
-        if line is None or code:
-            return Turn(fault=f"wrk: {(errors or output).strip()[-200:]}")
-        figures: dict[str, Any] = json.loads(line)
-        answers = int(figures["answers"])
-        seconds = figures["seconds"]
-        turn = Turn(
-            answers=answers,
-            seconds=seconds,
-            rate=answers / seconds,
-            server_cpu=used,
-            client_cpu=cpu,
-            client_full=cpu / seconds > 0.95,
-            fault=watch.fault,
-            latency={"p50": figures["p50"], "p99": figures["p99"]} if workload.pipeline == 1 else {},
-        )
-        faults = [
-            f"{figures[kind]} x {kind}" for kind in ("connect", "read", "write", "status", "timeout") if figures[kind]
-        ]
-        if faults:
-            turn.fault = turn.fault or "wrk: " + ", ".join(faults)
-        if answers:
-            turn.cost = used / (answers + watch.asked) * 1e6
-            # Every answer has the same size, so the bytes that came tell whether they were the ones that were checked.
-            # A last answer may have been cut by the end of the run.
-            if sample and abs(figures["bytes"] / answers - sample) > 0.02 * sample + 2:
-                mean = figures["bytes"] / answers
-                turn.fault = turn.fault or f"{mean:.0f} bytes per answer under load, {sample} when asked alone"
-        else:
-            turn.fault = turn.fault or "no answers"
-        return turn
 
     def _own(self, server: Server, workload: Workload, seconds: float) -> Turn:
         judge = workload.judge(self.files)
@@ -185,7 +129,7 @@ class Client:
             command += ["--expect-size", str(judge.size)]
         if judge.crc is not None:
             command += ["--expect-crc", f"{judge.crc:x}"]
-        _, output, errors, cpu = self._spawn(command)
+        _, output, errors, cpu = self.spawn(command)
         turn, figures = _from_json(output, errors, cpu)
         if figures and figures["answers"]:
             turn.answers = figures["answers"]
@@ -211,7 +155,7 @@ class Client:
             str(seconds),
         ]
         command += ["--clients", str(workload.connections), "--warmup", "0.5", "--server-pid", str(server.process.pid)]
-        _, output, errors, cpu = self._spawn(command)
+        _, output, errors, cpu = self.spawn(command)
         turn, figures = _from_json(output, errors, cpu)
         if figures:
             turn.answers = figures["events"]
@@ -254,7 +198,7 @@ class Client:
         return self._calls(command)
 
     def _calls(self, command: list[str]) -> Turn:
-        _, output, errors, cpu = self._spawn(command)
+        _, output, errors, cpu = self.spawn(command)
         turn, figures = _from_json(output, errors, cpu)
         if figures and figures["answers"]:
             turn.answers = figures["answers"]
@@ -302,38 +246,6 @@ def _from_json(output: str, errors: str, cpu: float) -> tuple[Turn, dict[str, An
     elif not figures.get("answers", figures.get("events")):
         turn.fault = "no answers"
     return turn, figures
-
-
-def _cpu_since(server: Server, before: float) -> float:
-    try:
-        return server.cpu_seconds() - before
-    except OSError:
-        return 0.0
-
-
-def _size_of_answer(server: Server, workload: Workload) -> int | None:
-    """Bytes of one whole answer, head and all."""
-    request = requests_of(workload, server.url, 1)[0]
-    try:
-        with socket.create_connection(("127.0.0.1", server.port), 5.0) as connection:
-            connection.sendall(request)
-            data = b""
-            while b"\r\n\r\n" not in data:
-                piece = connection.recv(65536)
-                if not piece:
-                    return None
-                data += piece
-            head = data.partition(b"\r\n\r\n")[0]
-            for line in head.lower().split(b"\r\n"):
-                if line.startswith(b"content-length:"):
-                    return len(head) + 4 + int(line[15:])
-            return None
-    except (OSError, ValueError):
-        return None
-
-
-def _lua(request: bytes) -> str:
-    return '"' + "".join(chr(c) if 32 <= c < 127 and c not in (34, 92) else f"\\{c:03d}" for c in request) + '"'
 
 
 class _Connections:

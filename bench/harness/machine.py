@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import re
@@ -9,6 +10,7 @@ import resource
 import shutil
 import socket
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -96,6 +98,15 @@ def versions(peers: list[Peer]) -> dict[str, str]:
     if shutil.which("wrk"):
         found["wrk"] = _first_number("wrk", "-v")
     return dict(sorted(found.items()))
+
+
+def distributions(names: Iterable[str]) -> dict[str, str]:
+    """The versions of those that are installed."""
+    found = {}
+    for name in names:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def _first_number(*command: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import matplotlib  # type: ignore[import-not-found,unused-ignore]
 
 from bench.harness.report import share
+from bench.harness.results import grade
 
 matplotlib.use("Agg")
 matplotlib.rcParams["svg.hashsalt"] = "bench"
@@ -44,11 +45,11 @@ def draw(result: dict[str, Any], stem: Path) -> list[Path]:
     for axis in list(axes.flat)[len(workloads) :]:
         axis.axis("off")
     machine = result["machine"]
-    hatched = any(row["disturbed"] for work in workloads for row in work["rows"])
+    hatched = any(grade(row) == "poor" for work in workloads for row in work["rows"] if row["ratio"])
     figure.suptitle(
         "Share of the floor: 1.0 is a bare uvloop protocol that parses nothing; longer is cheaper\n"
         f"{machine['processor']}, {machine['cores']} cores, Python {machine['python']}, {result['date'][:10]}; "
-        f"trust: {result['trust']['grade']}{'; hatched: others disturbed the turns it rests on' if hatched else ''}",
+        f"trust: {result['trust']['grade']}{'; hatched: known less well than within 10 %' if hatched else ''}",
         fontsize=11,
     )
     paths = [stem.with_suffix(suffix) for suffix in (".svg", ".png")]
@@ -64,19 +65,19 @@ def _draw(axis: Any, work: dict[str, Any], most: int) -> None:
     rows = sorted((row for row in work["rows"] if row["ratio"]), key=lambda row: row["ratio"])
     names = [row["peer"] for row in rows]
     ratios = [row["ratio"] for row in rows]
-    below = [row["ratio"] - min(row["ratios"]) for row in rows]
-    above = [max(row["ratios"]) - row["ratio"] for row in rows]
+    below = [row["ratio"] - row["ratio_low"] for row in rows]
+    above = [row["ratio_high"] - row["ratio"] for row in rows]
     colours = [OURS if name.startswith("rat") else FLOOR_COLOUR if name == "floor" else OTHERS for name in names]
     bars = axis.barh(names, ratios, color=colours, height=0.72)
     for bar, row in zip(bars, rows, strict=True):
-        if row["disturbed"]:
+        if grade(row) == "poor" and row["peer"] != "floor":
             bar.set_hatch("///")
             bar.set_edgecolor(DOUBTFUL)
     axis.errorbar(ratios, names, xerr=[below, above], fmt="none", ecolor="#0f172a", elinewidth=1.0, capsize=2.5)
-    widest = max(max(row["ratios"]) for row in rows)
+    widest = max(row["ratio_high"] for row in rows)
     for name, row in zip(names, rows, strict=True):
         text = f" {share(row['ratio'])}   {_cost(work, row)}"
-        axis.text(max(row["ratios"]) + 0.01 * widest, name, text, va="center", fontsize=7.5, color="#334155")
+        axis.text(row["ratio_high"] + 0.01 * widest, name, text, va="center", fontsize=7.5, color="#334155")
     axis.axvline(1.0, color=FLOOR_COLOUR, linewidth=0.8, linestyle=":")
     axis.set_xlim(0, widest * 1.45)
     axis.set_ylim(len(rows) - most - 0.5, len(rows) - 0.5)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.harness.results import FLOOR
+from bench.harness.results import FLOOR, grade
 
-__all__ = ["figure", "notes", "share", "table", "text"]
+__all__ = ["bounds", "figure", "notes", "share", "table", "text"]
 
 
 def figure(value: float | None) -> str:
@@ -25,23 +25,30 @@ def share(value: float | None) -> str:
     return f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
 
 
+def bounds(row: dict[str, Any]) -> str:
+    """Where the ratio is in 19 of 20 runs; nothing where it is the floor's own, or comes from one turn."""
+    if not row["ratio"] or row["doubt"] is None or row["peer"] == FLOOR:
+        return ""
+    return f"{share(row['ratio_low'])}-{share(row['ratio_high'])}"
+
+
 def table(workload: dict[str, Any]) -> list[list[str]]:
     """Rows of text, the heading first; cheapest first, those without figures last."""
-    heading = ["", workload["unit"], "spread", "of the floor", "spread", "turns", "a second", "p99 ms"]
+    heading = ["", workload["unit"], "19 in 20", "of the floor", "19 in 20", "trust", "turns", "a second", "p99 ms"]
     rows = sorted(workload["rows"], key=lambda row: (row["cost"] is None, row["cost"] or 0.0))
     body = []
     for row in rows:
         if row["fault"]:
-            body.append([row["peer"], "WRONG", "", "", "", "", "", row["fault"][:80]])
+            body.append([row["peer"], "WRONG", "", "", "", "", "", "", row["fault"][:80]])
             continue
-        ratios = row["ratios"]
         body.append(
             [
                 row["peer"],
                 figure(row["cost"]),
                 f"{figure(row['low'])}-{figure(row['high'])}" if row["cost"] is not None else "",
                 share(row["ratio"]),
-                f"{share(min(ratios))}-{share(max(ratios))}" if ratios else "",
+                bounds(row),
+                grade(row) if row["ratio"] and row["peer"] != FLOOR else "",
                 _turns(row),
                 _rate(workload, row),
                 figure(row["p99"] * 1e3) if row["p99"] is not None else "",

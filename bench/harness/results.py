@@ -1,25 +1,31 @@
 """The result file: every turn as it was, and what follows from the turns that count.
 
-A turn counts when its answers were right and others took no more than the threshold of the two cores meanwhile.  The
-ratio of a turn is the floor's cost in the same round divided by its own: 1.0 is the floor, 0.5 costs twice as much.
+A turn counts when its answers were right and others took no more than the threshold of the two cores meanwhile.  What
+follows from turns is told in ``bench.harness.estimate``.  A ratio is the floor's cost divided by the peer's own: 1.0 is
+the floor, 0.5 costs twice as much.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-from bench.harness.stats import median
+from bench.harness.estimate import Line, cost_of, ratio_of
+from bench.harness.pace import UNKNOWN
 
-FORMAT = 1
+FORMAT = 2
 FLOOR = "floor"
+GRADES = (("good", 0.05), ("fair", 0.10))
+"""How far a ratio is known: the larger half of its interval, relative to it.  Beyond the last it is poor."""
 
 
 @dataclass(slots=True)
 class Cell:
-    """One turn of one peer in one round."""
+    """One turn of one peer in one round.  *cost* is as measured, at whatever speed the core had; *line* tells both."""
 
     peer: str
     round: int
@@ -35,14 +41,16 @@ class Cell:
     p50: float | None = None
     p99: float | None = None
     memory: float | None = None
+    line: list[float] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Row:
     """What the turns of one peer add up to in one workload.
 
-    cost, low, high       median, smallest and largest cost
-    ratio and its ratios  of the floor in the same round: median and all
+    cost, low, high       on a core that nobody shares; in 19 of 20 runs between low and high
+    ratio and its bounds  of the floor: likewise
+    doubt, cost_doubt     standard errors of the logarithms of both
     kept, thrown_away     turns that count, and that others disturbed
     fault                 why there are no figures: a wrong answer has none, however fast it was
     disturbed             too few calm turns were left, so that disturbed ones had to count
@@ -52,8 +60,11 @@ class Row:
     cost: float | None = None
     low: float | None = None
     high: float | None = None
+    cost_doubt: float | None = None
     ratio: float | None = None
-    ratios: list[float] = field(default_factory=list)
+    ratio_low: float | None = None
+    ratio_high: float | None = None
+    doubt: float | None = None
     rate: float | None = None
     p99: float | None = None
     memory: float | None = None
@@ -64,10 +75,13 @@ class Row:
     fault: str | None = None
 
 
-def rows_of(cells: list[Cell], threshold: float, wanted: int) -> list[Row]:
-    """One row for each peer, in the order of their first turn.  *wanted*: how many calm turns there should be."""
+def rows_of(cells: list[Cell], threshold: float, wanted: int, whole: float = UNKNOWN) -> list[Row]:
+    """One row for each peer, in the order of their first turn.
+
+    *wanted*: how many calm turns there should be.  *whole*: the pace of a core that nobody shares.
+    """
     peers = list(dict.fromkeys(cell.peer for cell in cells))
-    floors = {cell.round: cell for cell in cells if cell.peer == FLOOR and cell.cost and not cell.fault}
+    floors, floors_disturbed = _counting(cells, FLOOR, threshold, wanted)
     rows = []
     for peer in peers:
         row = Row(peer)
@@ -75,71 +89,89 @@ def rows_of(cells: list[Cell], threshold: float, wanted: int) -> list[Row]:
         faults = [cell.fault for cell in own if cell.fault]
         kept, row.disturbed = _counting(cells, peer, threshold, wanted)
         row.kept, row.thrown_away = len(kept), len(own) - len(kept)
+        rows.append(row)
         if faults:
             row.fault = faults[0]
             row.kept = 0
-            rows.append(row)
             continue
-        costs = [cell.cost for cell in kept if cell.cost is not None]
-        if costs:
-            row.cost, row.low, row.high = median(costs), min(costs), max(costs)
-            row.rate = median(cell.rate for cell in kept)
-            pairs = [(floors[cell.round], cell) for cell in kept if cell.cost and cell.round in floors]
-            calm = [pair for pair in pairs if pair[0].others <= threshold]
-            if len(calm) < min(wanted, 2):
-                row.disturbed = True
-            else:
-                pairs = calm
-            row.ratios = [floor.cost / cell.cost for floor, cell in pairs if floor.cost and cell.cost]
-            row.ratio = median(row.ratios) if row.ratios else None
-            row.client_full = any(cell.client_full for cell in kept)
-            tails = [cell.p99 for cell in kept if cell.p99 is not None]
-            row.p99 = median(tails) if tails else None
-            memories = [cell.memory for cell in kept if cell.memory is not None]
-            row.memory = median(memories) if memories else None
-        rows.append(row)
+        if cost := cost_of(lines_of(kept), whole):
+            row.cost, row.low, row.high, row.cost_doubt = cost.value, cost.low, cost.high, cost.doubt
+        else:
+            continue
+        if ratio := ratio_of(lines_of(kept), lines_of(floors), whole):
+            row.ratio, row.ratio_low, row.ratio_high, row.doubt = ratio.value, ratio.low, ratio.high, ratio.doubt
+            row.disturbed = row.disturbed or floors_disturbed
+        row.rate = median(cell.rate for cell in kept)
+        row.client_full = any(cell.client_full for cell in kept)
+        tails = [cell.p99 for cell in kept if cell.p99 is not None]
+        row.p99 = median(tails) if tails else None
+        memories = [cell.memory for cell in kept if cell.memory is not None]
+        row.memory = median(memories) if memories else None
     return rows
+
+
+def fill(work: dict[str, Any], threshold: float, whole: float) -> None:
+    """Give what ``rounds.measure`` found of a workload its rows."""
+    cells = [Cell(**cell) for cell in work["cells"]]
+    work["rows"] = [as_json(row) for row in rows_of(cells, threshold, work["rounds"], whole)]
+
+
+def lines_of(cells: list[Cell]) -> dict[int, Line]:
+    """The line of each turn by its round, of those that came to anything."""
+    return {cell.round: cell.line for cell in cells if cell.line}
 
 
 def _counting(cells: list[Cell], peer: str, threshold: float, wanted: int) -> tuple[list[Cell], bool]:
     """The turns of *peer* that count, and whether disturbed ones are among them."""
     own = [cell for cell in cells if cell.peer == peer and not cell.fault]
     calm = [cell for cell in own if cell.others <= threshold]
-    if len(calm) >= min(wanted, 2):
+    if len(calm) >= max(min(wanted, 2), wanted / 2):
         return calm, False
     # Better a doubtful figure that says so than none: the calmest that there are.
     return sorted(sorted(own, key=lambda cell: cell.others)[:wanted], key=lambda cell: cell.round), bool(own)
 
 
-def trust(workloads: dict[str, Any]) -> dict[str, Any]:
-    """How far the figures can be trusted, in numbers and in a sentence."""
+def grade(row: dict[str, Any]) -> str:
+    """How far a row's ratio can be trusted: good, fair or poor."""
+    reach = reach_of(row)
+    return next((name for name, limit in GRADES if reach <= limit), "poor")
+
+
+def reach_of(row: dict[str, Any]) -> float:
+    """How far off the ratio may be, relative to it, in 19 of 20 runs."""
+    return math.inf if row["doubt"] is None else float(row["ratio_high"] / row["ratio"] - 1.0)
+
+
+def trust(workloads: dict[str, Any], shared: float = 0.0) -> dict[str, Any]:
+    """How far the figures can be trusted, in numbers and in a sentence.  *shared*: see ``Pace.shared``."""
     cells = [cell for workload in workloads.values() for cell in workload["cells"]]
-    rows = [
-        row for workload in workloads.values() for row in workload["rows"] if row["ratios"] and row["peer"] != FLOOR
-    ]
+    rows = [row for workload in workloads.values() for row in workload["rows"] if row["ratio"] and row["peer"] != FLOOR]
     if not cells or not rows:
         return {"grade": "none", "text": "nothing was measured"}
     others = median(cell["others"] for cell in cells)
-    spreads = [(max(row["ratios"]) - min(row["ratios"])) / row["ratio"] for row in rows if len(row["ratios"]) > 1]
-    spread = median(spreads) if spreads else 0.0
+    counts = dict.fromkeys(("good", "fair", "poor"), 0)
+    for row in rows:
+        counts[grade(row)] += 1
+    reaches = sorted(map(reach_of, rows))
     disturbed = sum(row["disturbed"] for row in rows)
     thrown = sum(row["thrown_away"] for row in rows)
-    if not spreads:
-        grade, meaning = "poor", "one turn each: nothing tells how far they would differ"
-    elif not disturbed and spread <= 0.10:
-        grade, meaning = "good", "differences of more than a tenth are real"
-    elif disturbed <= len(rows) // 4 and spread <= 0.20:
-        grade, meaning = "fair", "differences of more than a quarter are real, smaller ones may be noise"
-    else:
-        grade, meaning = "poor", "only differences of a half and more are real; run again on a machine left alone"
+    # The verdict on the run is that of nine in ten of its figures.
+    most = reaches[int(0.9 * (len(reaches) - 1) + 0.5)]
+    verdict = next((name for name, limit in GRADES if most <= limit), "poor")
     text = (
-        f"{grade}: others took {others:.0%} of the two cores (median); {thrown} turns were thrown away, and "
-        f"{disturbed} of {len(rows)} figures rest on disturbed turns; ratios spread by {spread:.0%} (median). {meaning}"
+        f"{verdict}: of {len(rows)} ratios {counts['good']} are known within 5 %, {counts['fair']} within 10 %, "
+        f"{counts['poor']} less well (19 runs in 20; median {median(reaches):.1%}, widest {reaches[-1]:.0%}). "
+        f"Others took {others:.0%} of the two cores (median); {thrown} turns were thrown away, and "
+        f"{disturbed} ratios rest on disturbed turns. The server's core was shared by other guests of its host for "
+        f"{shared:.0%} of the time, which the figures account for"
     )
     return {
-        "grade": grade,
+        "grade": verdict,
         "others": others,
-        "spread": spread,
+        "reach": median(reaches),
+        "widest": reaches[-1],
+        "counts": counts,
+        "shared": shared,
         "thrown_away": thrown,
         "disturbed": disturbed,
         "text": text,

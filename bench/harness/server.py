@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.harness.environment import ROOT
 from bench.harness.peer import Peer, Start
-from rat.loadgen.processes import cpu_seconds, resident_bytes
+from rat.loadgen.processes import cpu_seconds, descendants, resident_bytes
 
 START_WAIT = 15.0
 STOP_WAIT = 3.0
@@ -81,6 +81,13 @@ class Server:
     def cpu_seconds(self) -> float:
         """CPU time of the process and its children.  Raises OSError when it has ended."""
         return cpu_seconds(self.process.pid)
+
+    def processes(self) -> list[int]:
+        """The process and its descendants; none when it has ended."""
+        try:
+            return descendants(self.process.pid)
+        except OSError:
+            return []
 
     def resident_bytes(self) -> int:
         """Resident memory of the process and its children."""

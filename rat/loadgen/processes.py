@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["MachineCpu", "cpu_seconds", "descendants", "machine_cpu", "resident_bytes"]
+__all__ = ["MachineCpu", "cpu_of", "cpu_seconds", "descendants", "machine_cpu", "resident_bytes"]
 
 _TICK = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
@@ -29,7 +29,8 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def _cpu_clock(pid: int) -> float:
+def cpu_of(pid: int) -> float:
+    """User and system CPU time of the process *pid* alone.  Raises OSError when there is none."""
     # The clock of another process: clockid_t is ~pid << 3 with 2 (CPUCLOCK_SCHED) in the low bits, see
     # clock_getcpuclockid(3).  Nanoseconds, where /proc/PID/stat counts in ticks of 10 ms.
     try:
@@ -47,7 +48,7 @@ def cpu_seconds(pid: int) -> float:
     total = 0.0
     for process in descendants(pid):
         try:
-            total += _cpu_clock(process)
+            total += cpu_of(process)
         except OSError:
             if process == pid:
                 raise

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-import copy
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,23 +9,35 @@ import pytest
 
 from bench import compare
 from bench.harness import results
-from bench.harness.results import Cell, rows_of
+from bench.harness.estimate import line
+from bench.harness.pace import UNKNOWN
+from bench.harness.results import Cell
+
+
+def cell(peer: str, number: int, cost: float) -> dict[str, Any]:
+    sums = line([(1.0 / cost, 1.0, UNKNOWN)])
+    return results.as_json(Cell(peer, number, cost, 1, 1.0, 1.0, 1.0, 1.0, False, 0.0, None, line=sums))
 
 
 def result(costs: dict[str, list[float]], *, workload: str = "get", grade: str = "good") -> dict[str, Any]:
     """A synthetic result: cost per round of each peer, the floor at 10 us."""
     rounds = len(next(iter(costs.values())))
-    cells = [Cell("floor", n, 10.0, 1, 1.0, 1.0, 1.0, 1.0, False, 0.0, None) for n in range(rounds)]
+    cells = [cell("floor", n, 10.0) for n in range(rounds)]
     for peer, figures in costs.items():
-        cells += [Cell(peer, n, cost, 1, 1.0, 1.0, 1.0, 1.0, False, 0.0, None) for n, cost in enumerate(figures)]
+        cells += [cell(peer, n, cost) for n, cost in enumerate(figures)]
+    work = {"unit": "us of CPU per request", "rounds": rounds, "cells": cells}
+    results.fill(work, 0.1, UNKNOWN)
     return {
         "format": results.FORMAT,
         "date": "2026-01-01T00:00:00+00:00",
         "commit": "abc",
         "machine": {"processor": "x", "cores": 2, "python": "3.11"},
         "versions": {"uvloop": "1"},
+        "threshold": 0.1,
+        "whole": UNKNOWN,
+        "instructions": {"versions": {"python": "3.11"}, "counts": {"request": 50_000.0, "encode": 10_000.0}},
         "trust": {"grade": grade, "text": f"{grade}: because"},
-        "workloads": {workload: {"rows": [results.as_json(row) for row in rows_of(cells, 0.1, rounds)]}},
+        "workloads": {workload: work},
     }
 
 
@@ -60,17 +72,16 @@ def test_no_regression(tmp_path: Path, slower: float) -> None:
 
 
 def test_a_slower_machine_is_no_regression(tmp_path: Path) -> None:
-    old = result({"rat": [20.0] * 3})
-    new = copy.deepcopy(old)
-    for row in new["workloads"]["get"]["rows"]:
-        for name in ("cost", "low", "high"):
-            row[name] *= 2
+    old, new = result({"rat": [20.0] * 3}), result({"rat": [40.0] * 3})
+    for one in new["workloads"]["get"]["cells"]:
+        if one["peer"] == "floor":
+            one.update(cell("floor", one["round"], 20.0))
     assert run(tmp_path, old, new) == 0
 
 
 def test_a_server_that_became_wrong_is_a_regression(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     old, new = result({"rat": [20.0] * 3}), result({"rat": [20.0] * 3})
-    new["workloads"]["get"]["rows"][1] |= {"fault": "status 500", "ratio": None, "ratios": []}
+    new["workloads"]["get"]["cells"][-1] |= {"fault": "status 500", "line": []}
     assert run(tmp_path, old, new) == 1
     assert "BROKEN: status 500" in capsys.readouterr().out
 
@@ -78,10 +89,43 @@ def test_a_server_that_became_wrong_is_a_regression(tmp_path: Path, capsys: pyte
 def test_rivals_that_became_slower_are_shown_and_do_not_count(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    old = result({"rat": [20.0] * 3, "uvicorn": [50.0] * 3})
-    new = result({"rat": [20.0] * 3, "uvicorn": [80.0] * 3})
+    old = result({"rat": [20.0] * 3, "uvicorn": [50.0] * 3, "nginx": [10.0] * 3})
+    new = result({"rat": [20.0] * 3, "uvicorn": [80.0] * 3, "nginx": [10.0] * 3})
     assert run(tmp_path, old, new, "--all") == 0
-    assert "uvicorn        0.200 -> 0.125   -37.5%  noise  5.0%  SLOWER" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert re.search(r"uvicorn +50\.0 -> +80\.0 +\+60\.0%  noise  [5-9]\.\d%  SLOWER", output)
+    # One rival that changed is no slower machine.
+    assert re.search(r"rat +20\.0 -> +20\.0 +\+0\.0%  noise .*  same", output)
+
+
+@pytest.mark.parametrize(("count", "code"), [(52_000.0, 0), (60_000.0, 1), (40_000.0, 0)])
+def test_instructions_show_what_a_busy_machine_hides(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], count: float, code: int
+) -> None:
+    old, new = result({"rat": noisy(20.0, 0.5, 1)}), result({"rat": noisy(20.0, 0.5, 2)})
+    new["instructions"]["counts"]["request"] = count
+    assert run(tmp_path, old, new) == code
+    assert f"50,000 ->  {count:,.0f}" in capsys.readouterr().out
+
+
+def test_instructions_with_other_libraries_are_not_compared(tmp_path: Path) -> None:
+    old, new = result({"rat": [20.0] * 3}), result({"rat": [20.0] * 3})
+    new["instructions"] = {"versions": {"python": "3.13"}, "counts": {"request": 90_000.0}}
+    assert run(tmp_path, old, new) == 0
+    new["instructions"] = None
+    assert run(tmp_path, old, new) == 0
+
+
+def test_a_slow_down_of_a_tenth_shows_in_many_workloads_together(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old, new = result({"rat": noisy(20.0, 0.12, 1, 9)}), result({"rat": noisy(22.4, 0.12, 2, 9)})
+    for number in range(8):
+        name = f"get-{number}"
+        old["workloads"][name] = result({"rat": noisy(20.0, 0.12, 10 + number, 9)})["workloads"]["get"]
+        new["workloads"][name] = result({"rat": noisy(22.4, 0.12, 30 + number, 9)})["workloads"]["get"]
+    assert run(tmp_path, old, new) == 1
+    assert re.search(rf"{compare.TOGETHER} +rat .*SLOWER", capsys.readouterr().out)
 
 
 def test_what_makes_a_comparison_doubtful_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,20 +134,13 @@ def test_what_makes_a_comparison_doubtful_is_said(tmp_path: Path, capsys: pytest
     new["machine"]["python"] = "3.13"
     run(tmp_path, old, new)
     output = capsys.readouterr().out
-    for line in ("uvloop differs: 1, 2", "python differs: 3.11, 3.13", "the new run is poor: because"):
-        assert f"beware    {line}" in output
+    for caveat in ("uvloop differs: 1, 2", "python differs: 3.11, 3.13", "the new run is poor: because"):
+        assert f"beware    {caveat}" in output
 
 
 def paired(old: list[float], new: list[float]) -> dict[str, Any]:
     """A result in which this server and its earlier self took their turns in the same rounds."""
-    made = result({"rat": new, compare.BEFORE: old})
-    cells = [
-        {"peer": peer, "round": number, "cost": cost, "fault": None}
-        for peer, costs in (("rat", new), (compare.BEFORE, old))
-        for number, cost in enumerate(costs)
-    ]
-    made["workloads"]["get"]["cells"] = cells
-    return made
+    return result({compare.BEFORE: old, "rat": new})
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -121,7 +158,7 @@ def test_turns_in_the_same_rounds_are_compared_in_pairs(tmp_path: Path, seed: in
 
 def test_within_one_run_a_wrong_answer_is_a_regression(tmp_path: Path) -> None:
     made = paired([20.0, 20.0], [20.0, 20.0])
-    made["workloads"]["get"]["cells"][1]["fault"] = "status 500"
+    made["workloads"]["get"]["cells"][-1]["fault"] = "status 500"
     results.save(tmp_path / "one.json", made)
     assert compare.main([str(tmp_path / "one.json")]) == 1
 

@@ -11,6 +11,7 @@ import pytest
 from bench.harness import report, results, workload
 from bench.harness.client import Client
 from bench.harness.machine import Cores
+from bench.harness.pace import UNKNOWN, Pace
 from bench.harness.rounds import Fleet, measure
 from bench.harness.workload import Workload
 from tests.bench.servers import peer
@@ -25,9 +26,9 @@ def get() -> Workload:
 def run(tmp_path: Path, habits: list[str], *, wrk: bool, threshold: float = 2.0) -> dict[str, Any]:
     cores = Cores(None, None)
     fleet = Fleet(files=tmp_path, work=tmp_path, cores=cores)
-    client = Client(files=tmp_path, work=tmp_path, core=None, wrk=wrk)
+    client = Client(files=tmp_path, work=tmp_path, core=None, pace=Pace(None), wrk=wrk)
     try:
-        return measure(
+        found = measure(
             get(),
             [peer(habit) for habit in habits],
             fleet,
@@ -38,6 +39,8 @@ def run(tmp_path: Path, habits: list[str], *, wrk: bool, threshold: float = 2.0)
             threshold=threshold,
             say=lambda text: None,
         )
+        results.fill(found, threshold, UNKNOWN)
+        return found
     finally:
         fleet.close()
 
