@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.harness.environment import ROOT
-from bench.harness.report import bounds, figure, notes, ratio_to, share
-from bench.harness.results import FLOOR, grade, load
+from bench.harness.estimate import Figure, ratio_of
+from bench.harness.report import bounds, figure, notes, share
+from bench.harness.results import FLOOR, Cell, counting, grade, lines_of, load
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 README = ROOT / "README.md"
@@ -27,8 +28,9 @@ def page(result: dict[str, Any], source: str, plot: str | None) -> str:
         "",
         f"Measured on {result['date'][:10]}, commit `{result['commit'] or 'unknown'}`, on {machine['processor']} with "
         f"{machine['cores']} cores{' (a virtual machine)' if machine['virtual'] else ''}, Linux {machine['kernel']}, "
-        f"Python {machine['python']}. Every figure is in [`{Path(source).name}`](../{source}), turn by turn. "
-        "`make bench` repeats it on your machine.",
+        f"Python {machine['python']}, in {result['seconds'] / 60:.1f} minutes. Every turn is in "
+        f"[`{Path(source).name}`](../{source}). `make bench` repeats it on your machine and needs nothing beforehand; "
+        "`make bench-compare A=old.json B=new.json` says what differs between two files beyond noise.",
         "",
         f"**How far to trust it:** {result['trust']['text']}.",
         "",
@@ -58,6 +60,14 @@ def page(result: dict[str, Any], source: str, plot: str | None) -> str:
         lines += ["## In short", "", *summary, ""]
     for work in result["workloads"].values():
         lines += _section(work)
+    if counted := result["instructions"]:
+        lines += [
+            "## Instructions",
+            "",
+            "Of this server's own code and of what it calls, without the kernel, by callgrind:",
+        ]
+        lines += ["the same on a busy machine.", "", "| in process | instructions |", "| --- | ---: |"]
+        lines += [f"| {name} | {count:,.0f} |" for name, count in counted["counts"].items()] + [""]
     lines += ["## Beside the figures", ""]
     lines += [f"- {' '.join(line.split())}" for line in notes(result)]
     found = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
@@ -65,23 +75,40 @@ def page(result: dict[str, Any], source: str, plot: str | None) -> str:
 
 
 def _summary(result: dict[str, Any]) -> list[str]:
-    rivals = [rival for rival in RIVALS if any(ratio_to(work, "rat", rival) for work in result["workloads"].values())]
-    rivals = rivals[:5]
+    figures = {name: against(work, result["threshold"], result["whole"]) for name, work in result["workloads"].items()}
+    rivals = [rival for rival in RIVALS if any(rival in found for found in figures.values())][:5]
     if not rivals:
         return []
     lines = [
         "How many times less CPU (or memory) this server takes than others for the same work; below 1 it takes more.",
         "",
         "| | of the floor | " + " | ".join(rivals) + " |",
-        "| --- " * (len(rivals) + 2) + "|",
+        "| --- |" + " ---: |" * (len(rivals) + 1),
     ]
-    for work in result["workloads"].values():
-        ratios = [ratio_to(work, "rat", rival) for rival in ("floor", *rivals)]
-        if ratios[0] is None:
+    for name, work in result["workloads"].items():
+        if FLOOR not in figures[name]:
             continue
-        cells = [share(ratios[0])] + [f"{ratio:.2f}x" if ratio else "" for ratio in ratios[1:]]
+        cells = [_known(figures[name][peer]) if peer in figures[name] else "" for peer in (FLOOR, *rivals)]
         lines.append(f"| {work['title']} | {' | '.join(cells)} |")
     return lines
+
+
+def against(work: dict[str, Any], threshold: float, whole: float) -> dict[str, Figure]:
+    """How many times less than each of the others this server takes, by their names."""
+    cells = [Cell(**cell) for cell in work["cells"]]
+    lines = {
+        row["peer"]: lines_of(counting(cells, row["peer"], threshold, work["rounds"])[0])
+        for row in work["rows"]
+        if row["ratio"]
+    }
+    mine = lines.pop("rat", {})
+    return {peer: found for peer, theirs in lines.items() if (found := ratio_of(mine, theirs, whole))}
+
+
+def _known(found: Figure) -> str:
+    if found.doubt is None:
+        return f"{share(found.value)} (one turn)"
+    return f"{share(found.value)} ±{(found.high / found.value - 1.0) * 100:.0f} %"
 
 
 def beside_others(result: dict[str, Any], source: str) -> list[str]:
@@ -90,8 +117,9 @@ def beside_others(result: dict[str, Any], source: str) -> list[str]:
         BEGIN,
         *_summary(result),
         "",
-        f"Measured on {result['date'][:10]}; trust: {result['trust']['text'].partition(':')[0]}. "
-        f"[What was measured, how, and how far to trust it](docs/benchmarks.md), from [one file]({source}).",
+        f"±: where the figure would be in 19 of 20 runs. Measured on {result['date'][:10]}; trust in the run: "
+        f"{result['trust']['text'].partition(' (')[0]}. [What was measured, how, and how far to trust "
+        f"it](docs/benchmarks.md), from [one file]({source}).",
         END,
     ]
 

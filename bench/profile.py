@@ -13,6 +13,7 @@ from pathlib import Path
 from bench.harness import machine, workload
 from bench.harness.client import Client
 from bench.harness.environment import VENV, WORK
+from bench.harness.pace import Pace
 from bench.harness.peer import discover as discover_peers
 from bench.harness.server import DidNotStart, Server
 from bench.harness.workload import Load
@@ -46,7 +47,7 @@ def main(arguments: list[str]) -> int:
     cores = machine.choose_cores()
     output = args.output or WORK / f"profile-{args.peer}-{args.workload}.{'txt' if args.text else 'svg'}"
     output.parent.mkdir(parents=True, exist_ok=True)
-    client = Client(files=files, work=directory, core=cores.client)
+    client = Client(files=files, work=directory, core=cores.client, pace=Pace(None))
     try:
         server = Server(
             peers[args.peer],

@@ -27,8 +27,9 @@ from bench.instr import CannotCount, export, of_tree
 from bench.peers import rat
 
 THRESHOLD = 0.10
-QUICK_ROUNDS = 2
-EXTRA = 2
+QUICK = 0.4
+"""A quick run has this share of the rounds."""
+EXTRA = 1.25
 """A full run takes this many times its rounds at most, before disturbed turns have to count."""
 PIECE = bytes(range(256)) * 256
 
@@ -52,7 +53,7 @@ def takes_part(peer: Peer, work: Workload, quick: bool, named: bool) -> bool:
 def arguments_of(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument(
-        "--quick", action="store_true", help="about a minute: the main workloads, few peers, two rounds"
+        "--quick", action="store_true", help="about a minute: the main workloads, few peers, few rounds"
     )
     parser.add_argument("-w", "--workload", action="append", metavar="NAME", help="only these")
     parser.add_argument("-p", "--peer", action="append", metavar="NAME", help="only these (and the floor)")
@@ -180,7 +181,7 @@ def run(args: argparse.Namespace, peers: list[Peer], skipped: dict[str, str], wo
             for work in works:
                 due = [peer for peer in peers if takes_part(peer, work, args.quick, bool(args.peer))]
                 fleet.stop({peer.name for peer in due} if work.load is not Load.IDLE else set())
-                rounds = args.rounds or (QUICK_ROUNDS if args.quick else work.rounds)
+                rounds = args.rounds or max(1, round(work.rounds * (QUICK if args.quick else 1.0)))
                 measured[work.name] = measure(
                     work,
                     due,
@@ -188,7 +189,7 @@ def run(args: argparse.Namespace, peers: list[Peer], skipped: dict[str, str], wo
                     client,
                     cores=cores,
                     rounds=rounds,
-                    most=rounds if args.quick or args.no_repeats else rounds * EXTRA,
+                    most=rounds if args.quick or args.no_repeats else int(rounds * EXTRA),
                     seconds=args.seconds or work.seconds,
                     threshold=args.threshold,
                     say=progress,

@@ -18,16 +18,17 @@ from typing import Any
 from bench.harness import wrk
 from bench.harness.check import ask, requests_of
 from bench.harness.environment import ROOT
-from bench.harness.pace import UNKNOWN, Pace
+from bench.harness.pace import UNKNOWN, Pace, Trace, between
 from bench.harness.results import FLOOR
 from bench.harness.server import Server
 from bench.harness.turn import Turn
 from bench.harness.workload import Load, Workload
+from bench.peers.apps.common import INTERVAL
 from rat.cli.bench import RECORD
 
 GB = 1e9
 RECORD_SIZE = 200
-TRANSFERS = 10
+TRANSFERS = 16
 """Transfers of large content for each second that a turn is to take."""
 HANGING = 60.0
 CALM = 0.3
@@ -56,9 +57,9 @@ class Client:
             return wrk.turn(self, server, workload, seconds, trace)
         turn = self._rat_bench(server, workload, seconds)
         # What it measures ends shortly before it does, and comes after its start and its warming up.
-        end = time.monotonic()
+        end = min(time.monotonic(), trace.at[-1]) if trace.at else time.monotonic()
         if turn.cost:
-            turn.pieces = [(turn.server_cpu / turn.cost, turn.server_cpu, trace.pace(end - turn.seconds, end))]
+            turn.pieces = _pieces(turn, trace, end, steady=workload.load is Load.EVENTS)
         return turn
 
     def _rat_bench(self, server: Server, workload: Workload, seconds: float) -> Turn:
@@ -224,6 +225,24 @@ class Client:
             fault = fault or f"{missing} of {workload.connections} connections were not answered"
         cost = (after - before) / workload.connections / 1024
         return Turn(cost=max(cost, 0.0), answers=workload.connections, seconds=2 * CALM, fault=fault)
+
+
+def _pieces(turn: Turn, trace: Trace, end: float, steady: bool) -> list[tuple[float, float, float]]:
+    """One for all of the turn that ended at *end*; one for each INTERVAL when work comes in a *steady* stream."""
+    assert turn.cost
+    work = turn.server_cpu / turn.cost
+    begin = end - turn.seconds
+    count = int(turn.seconds / INTERVAL) if steady else 1
+    edges = [*(begin + turn.seconds * at / count for at in range(count)), end]
+    try:
+        cpu = [between(trace.at, trace.cpu, edge) for edge in edges]
+    except ValueError:
+        return [(work, turn.server_cpu, trace.pace(begin, end))]
+    # The client's window is a little earlier than this one, so only the shares of the CPU are taken from here.
+    scale = turn.server_cpu / (cpu[-1] - cpu[0])
+    return [
+        (work / count, (cpu[at + 1] - cpu[at]) * scale, trace.pace(edges[at], edges[at + 1])) for at in range(count)
+    ]
 
 
 def _from_json(output: str, errors: str, cpu: float) -> tuple[Turn, dict[str, Any]]:

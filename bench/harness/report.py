@@ -104,12 +104,3 @@ def notes(result: dict[str, Any]) -> list[str]:
     system = f"Linux {machine['kernel']}, Python {machine['python']}"
     lines.append(f"machine   {machine['processor']}, {machine['cores']} cores, {system}")
     return lines
-
-
-def ratio_to(workload: dict[str, Any], peer: str, other: str = FLOOR) -> float | None:
-    """How many times cheaper *peer* is than *other*, by their ratios to the floor; None when one has none."""
-    rows = {row["peer"]: row for row in workload["rows"]}
-    mine, theirs = rows.get(peer), rows.get(other)
-    if not mine or not theirs or not mine["ratio"] or not theirs["ratio"]:
-        return None
-    return float(mine["ratio"] / theirs["ratio"])

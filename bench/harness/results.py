@@ -81,13 +81,13 @@ def rows_of(cells: list[Cell], threshold: float, wanted: int, whole: float = UNK
     *wanted*: how many calm turns there should be.  *whole*: the pace of a core that nobody shares.
     """
     peers = list(dict.fromkeys(cell.peer for cell in cells))
-    floors, floors_disturbed = _counting(cells, FLOOR, threshold, wanted)
+    floors, floors_disturbed = counting(cells, FLOOR, threshold, wanted)
     rows = []
     for peer in peers:
         row = Row(peer)
         own = [cell for cell in cells if cell.peer == peer]
         faults = [cell.fault for cell in own if cell.fault]
-        kept, row.disturbed = _counting(cells, peer, threshold, wanted)
+        kept, row.disturbed = counting(cells, peer, threshold, wanted)
         row.kept, row.thrown_away = len(kept), len(own) - len(kept)
         rows.append(row)
         if faults:
@@ -121,8 +121,11 @@ def lines_of(cells: list[Cell]) -> dict[int, Line]:
     return {cell.round: cell.line for cell in cells if cell.line}
 
 
-def _counting(cells: list[Cell], peer: str, threshold: float, wanted: int) -> tuple[list[Cell], bool]:
-    """The turns of *peer* that count, and whether disturbed ones are among them."""
+def counting(cells: list[Cell], peer: str, threshold: float, wanted: int) -> tuple[list[Cell], bool]:
+    """The turns of *peer* that count, and whether disturbed ones are among them.
+
+    *wanted*: how many calm turns there should be.
+    """
     own = [cell for cell in cells if cell.peer == peer and not cell.fault]
     calm = [cell for cell in own if cell.others <= threshold]
     if len(calm) >= max(min(wanted, 2), wanted / 2):
@@ -153,6 +156,7 @@ def trust(workloads: dict[str, Any], shared: float = 0.0) -> dict[str, Any]:
     for row in rows:
         counts[grade(row)] += 1
     reaches = sorted(map(reach_of, rows))
+    widest = f"{reaches[-1]:.0%}" if math.isfinite(reaches[-1]) else "unknown, from one turn"
     disturbed = sum(row["disturbed"] for row in rows)
     thrown = sum(row["thrown_away"] for row in rows)
     # The verdict on the run is that of nine in ten of its figures.
@@ -160,7 +164,7 @@ def trust(workloads: dict[str, Any], shared: float = 0.0) -> dict[str, Any]:
     verdict = next((name for name, limit in GRADES if most <= limit), "poor")
     text = (
         f"{verdict}: of {len(rows)} ratios {counts['good']} are known within 5 %, {counts['fair']} within 10 %, "
-        f"{counts['poor']} less well (19 runs in 20; median {median(reaches):.1%}, widest {reaches[-1]:.0%}). "
+        f"{counts['poor']} less well (19 runs in 20; median {median(reaches):.0%}, widest {widest}). "
         f"Others took {others:.0%} of the two cores (median); {thrown} turns were thrown away, and "
         f"{disturbed} ratios rest on disturbed turns. The server's core was shared by other guests of its host for "
         f"{shared:.0%} of the time, which the figures account for"
@@ -168,8 +172,8 @@ def trust(workloads: dict[str, Any], shared: float = 0.0) -> dict[str, Any]:
     return {
         "grade": verdict,
         "others": others,
-        "reach": median(reaches),
-        "widest": reaches[-1],
+        "reach": median(reaches) if math.isfinite(median(reaches)) else None,
+        "widest": reaches[-1] if math.isfinite(reaches[-1]) else None,
         "counts": counts,
         "shared": shared,
         "thrown_away": thrown,

@@ -86,6 +86,12 @@ def measure(
     """
     cells: list[Cell] = []
     wrong: set[str] = set()
+    if rounds > 1 and workload.load is Load.HTTP:
+        # Compilers in time (Node's) and caches: the first turn of each does not count.
+        for peer in peers:
+            say(f"{workload.title}: warming up {peer.name}")
+            if server := fleet.get(peer, workload):
+                client.run(server, workload, seconds)
     for number in range(max(rounds, most or 0)):
         # After the planned rounds only those go on that have too few calm turns, and the floor they are compared with.
         due = peers if number < rounds else _short_of_calm(cells, peers, wrong, rounds, threshold)

@@ -75,8 +75,8 @@ class Workload:
     size: int = 0
     main: bool = False
     quick: bool = False
-    rounds: int = 7
-    seconds: float = 0.4
+    rounds: int = 12
+    seconds: float = 0.2
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property

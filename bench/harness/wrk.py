@@ -62,7 +62,7 @@ def turn(client: Client, server: Server, workload: Workload, seconds: float, tra
     if not answers:
         found.fault = found.fault or "no answers"
         return found
-    _count(found, figures["marks"], figures["every"] * workload.pipeline, workload, trace, watch.asked)
+    count(found, figures["marks"], figures["every"] * workload.pipeline, workload, trace, watch.asked)
     # Every answer has the same size, so the bytes that came tell whether they were the ones that were checked.
     # A last answer may have been cut by the end of the run.
     if sample and abs(figures["bytes"] / answers - sample) > 0.02 * sample + 2:
@@ -71,15 +71,15 @@ def turn(client: Client, server: Server, workload: Workload, seconds: float, tra
     return found
 
 
-def _count(found: Turn, marks: list[float], every: int, workload: Workload, trace: Trace, asked: int) -> None:
+def count(found: Turn, marks: list[float], every: int, workload: Workload, trace: Trace, asked: int) -> None:
     """Set the cost and the pieces of *found*, from requests sent and CPU used between the *marks*."""
     settled = min(
         SETTLED * workload.connections * workload.pipeline // every + 1,
         bisect_right(marks, marks[0] + LATEST * (marks[-1] - marks[0])),
     )
     begin, end = marks[min(settled, len(marks) - 1)], min(marks[-1], trace.at[-1] if trace.at else 0.0)
-    count = max(1, int((end - begin) / PIECE))
-    edges = [begin + (end - begin) * at / count for at in range(count + 1)]
+    parts = max(1, int((end - begin) / PIECE))
+    edges = [*(begin + (end - begin) * at / parts for at in range(parts)), end]
     try:
         sent = [between(marks, range(0, every * len(marks), every), edge) for edge in edges]
         cpu = [between(trace.at, trace.cpu, edge) for edge in edges]
@@ -88,8 +88,8 @@ def _count(found: Turn, marks: list[float], every: int, workload: Workload, trac
         work = (found.answers + asked) / 1e6
         found.pieces = [(work, found.server_cpu, trace.pace(marks[0], marks[-1]))]
     else:
-        beside = asked * (end - begin) / found.seconds / count
-        for at in range(count):
+        beside = asked * (end - begin) / found.seconds / parts
+        for at in range(parts):
             work = (sent[at + 1] - sent[at] + beside) / 1e6
             found.pieces.append((work, cpu[at + 1] - cpu[at], trace.pace(edges[at], edges[at + 1])))
     found.cost = sum(piece[1] for piece in found.pieces) / sum(piece[0] for piece in found.pieces)

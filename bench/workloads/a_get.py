@@ -11,9 +11,9 @@ def judge(files: Path) -> Judge:
 
 
 WORKLOADS = [
-    Workload("get", "GET, 64 connections", "hello", "/", judge, main=True, quick=True, rounds=9),
+    Workload("get", "GET, 64 connections", "hello", "/", judge, main=True, quick=True),
     Workload("get-1", "GET, 1 connection", "hello", "/", judge, connections=1),
-    Workload("get-512", "GET, 512 connections", "hello", "/", judge, connections=512),
+    Workload("get-512", "GET, 512 connections", "hello", "/", judge, connections=512, seconds=0.3),
     Workload("browser", "GET, heads of a browser's size", "hello", "/", judge, browser=True),
-    Workload("pipelined", "GET, pipelined x16", "hello", "/", judge, pipeline=16, main=True, quick=True),
+    Workload("pipelined", "GET, pipelined x16", "hello", "/", judge, pipeline=16, main=True),
 ]

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from bench.harness.estimate import cost_of, line, rate, ratio_of, student
+from bench.harness.estimate import USUAL, cost_of, line, rate, ratio_of, student
 from bench.harness.pace import UNKNOWN, Trace, between
 
 WHOLE, HALF = 66.0, 120.0
@@ -32,7 +32,8 @@ def test_the_cost_on_a_whole_core_is_found_from_one_that_is_shared(
     turns = {n: turn(dice, 15.0, dice.uniform(*shares), steepness=steepness) for n in range(12)}
     found = cost_of(turns, WHOLE)
     assert found is not None
-    assert found.value == pytest.approx(15.0, rel=0.01)
+    # Where speeds hardly differ, what is usual counts as well.
+    assert found.value == pytest.approx(15.0, rel=0.05)
 
 
 def test_nineteen_of_twenty_runs_are_within_the_bounds() -> None:
@@ -63,7 +64,13 @@ def test_where_the_pace_is_not_known_work_and_cpu_decide() -> None:
 
 
 def test_more_work_on_a_slower_core_is_noise_and_not_followed() -> None:
-    assert rate([line([(10.0, 1.0, WHOLE), (12.0, 1.0, HALF)])], WHOLE) == pytest.approx(11.0)
+    assert rate([line([(10.0, 1.0, WHOLE), (12.0, 1.0, HALF)])] * 50, WHOLE) == pytest.approx(11.0)
+
+
+@pytest.mark.parametrize("pace", [WHOLE, HALF])
+def test_where_the_speed_never_changed_the_usual_steepness_is_taken(pace: float) -> None:
+    found = rate([line([(10.0, 1.0, pace), (10.0, 1.0, pace)])], WHOLE)
+    assert found == pytest.approx(10.0 * (1.0 + USUAL * (pace / WHOLE - 1.0)))
 
 
 def test_nothing_and_one_round() -> None:
