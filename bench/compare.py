@@ -18,6 +18,7 @@ from statistics import median
 from typing import Any
 
 from bench.harness.estimate import ratio_of
+from bench.harness.pace import UNKNOWN
 from bench.harness.report import figure
 from bench.harness.results import Cell, fill, lines_of, load
 
@@ -163,7 +164,7 @@ def caveats(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     for name in sorted(old["versions"].keys() & new["versions"].keys() - {"rat-server"}):
         if old["versions"][name] != new["versions"][name]:
             lines.append(f"{name} differs: {old['versions'][name]}, {new['versions'][name]}")
-    if abs(math.log(new["whole"] / old["whole"])) > WHOLE:
+    if old["whole"] and new["whole"] and abs(math.log(new["whole"] / old["whole"])) > WHOLE:
         lines.append(
             f"the core at its best took {old['whole']:.0f} and {new['whole']:.0f} us for the same piece of work"
         )
@@ -201,7 +202,7 @@ def main(arguments: list[str]) -> int:
         return 2
     beware = caveats(old, new)
     # Both at the same speed of the core: one of them may never have seen it whole.
-    whole = min(old["whole"], new["whole"])
+    whole = min(filter(None, (old["whole"], new["whole"])), default=UNKNOWN)
     for result in (old, new):
         for work in result["workloads"].values():
             fill(work, result["threshold"], whole)

@@ -41,21 +41,25 @@ class Figure:
 
 
 def line(pieces: Iterable[tuple[float, float, float]]) -> list[float]:
-    """From (work, CPU seconds, pace): pace is what a fixed piece of work took, the inverse of speed."""
+    """From (work, CPU seconds, pace): pace is what a fixed piece of work took, the inverse of speed; 0 if unknown."""
     total = [0.0] * 5
     for work, cpu, pace in pieces:
-        for at, term in enumerate((cpu, cpu / pace, work, cpu / pace**2, work / pace)):
+        speed = 1.0 / pace if pace else 0.0
+        for at, term in enumerate((cpu, cpu * speed, work, cpu * speed**2, work * speed)):
             total[at] += term
     return total
 
 
 def rate(lines: Iterable[Line], pace: float) -> float:
-    """Work per CPU second at *pace*; 0.0 when there was none."""
+    """Work per CPU second at *pace*, or at whatever pace there was if none is known; 0.0 when there was no work."""
     found = list(lines)
+    found = [one for one in found if one[1]] or found
     w, wx, wy, wxx, wxy = (math.fsum(column) for column in zip(*found, strict=True))
     if w <= 0.0 or wy <= 0.0:
         return 0.0
     x, y = wx / w, wy / w
+    if not x:
+        return y
     before = SURE * x * x / len(found)
     slope = (wxy / w - x * y + before * USUAL * y / x) / (wxx / w - x * x + before)
     slope = min(max(slope, 0.0), STEEPEST * y / x)

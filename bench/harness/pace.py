@@ -28,8 +28,8 @@ BEST = 0.05
 """The share of the samples that are faster than a whole core is taken to be: clocks and turbos exaggerate a little."""
 
 
-UNKNOWN = 1.0
-"""The pace where none is measured: all turns have the same."""
+UNKNOWN = 0.0
+"""The pace where none is measured."""
 SHARED = 1.3
 """A sample that took so many times what a whole core takes came from a core that was shared."""
 

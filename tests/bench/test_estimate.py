@@ -60,7 +60,12 @@ def test_the_speed_of_the_core_is_no_speed_of_the_server() -> None:
 
 def test_where_the_pace_is_not_known_work_and_cpu_decide() -> None:
     lines = [line([(10.0, 1.0, UNKNOWN), (30.0, 3.0, UNKNOWN)]), line([(20.0, 1.0, UNKNOWN)])]
-    assert rate(lines, UNKNOWN) == pytest.approx(60.0 / 5.0)
+    for pace in (UNKNOWN, WHOLE):
+        assert rate(lines, pace) == pytest.approx(60.0 / 5.0)
+
+
+def test_a_turn_of_unknown_pace_does_not_count_beside_others() -> None:
+    assert rate([line([(10.0, 1.0, WHOLE)]), line([(99.0, 1.0, UNKNOWN)])], WHOLE) == pytest.approx(10.0)
 
 
 def test_more_work_on_a_slower_core_is_noise_and_not_followed() -> None:
