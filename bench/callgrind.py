@@ -43,7 +43,7 @@ def main() -> int:
     if not valgrind.request(RUNNING_ON_VALGRIND):
         print("not running on valgrind", file=sys.stderr)
         return 2
-    for case, repeat in prepared(lambda text: print(text, file=sys.stderr)):
+    for case, repeat in prepared(lambda text: print(text, file=sys.stderr), exact="--exact" in sys.argv):
         repeat(50)  # what is looked up once, is looked up before
         name = ctypes.create_string_buffer(f"{case.name}|{case.repetitions}".encode())
         valgrind.request(START)

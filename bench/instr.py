@@ -45,12 +45,12 @@ def build(tree: Path) -> None:
             print(f"native codec of {tree.name} not built: {last}", file=sys.stderr)
 
 
-def count(tree: Path, work: Path) -> dict[str, float]:
+def count(tree: Path, work: Path, *options: str) -> dict[str, float]:
     """Instructions per repetition of each case with the package of *tree*.  Raises CannotCount."""
     out = work / f"callgrind.{tree.name}"
     command = [
         *("valgrind", "--tool=callgrind", "--instr-atstart=no", "--compress-strings=no", "-q"),
-        *(f"--callgrind-out-file={out}.%p", sys.executable, "-m", "bench.callgrind"),
+        *(f"--callgrind-out-file={out}.%p", sys.executable, "-m", "bench.callgrind", *options),
     ]
     # The cases are those of this tree, the package is that of the other.
     paths = os.pathsep.join([str(tree), str(work / "cases")])
@@ -88,16 +88,17 @@ def take(tree: Path, to: Path) -> Path:
 
 
 def of_tree(tree: Path) -> dict[str, float]:
-    """Instructions of each case with the package of *tree* as it is.  Raises CannotCount."""
+    """Instructions of each exact case with the package of *tree* as it is.  Raises CannotCount."""
     if shutil.which("valgrind") is None:
         raise CannotCount("valgrind is not installed: no instruction counts")
     with tempfile.TemporaryDirectory(prefix="bench-instr-") as name:
         work = Path(name)
         cases_of(work)
         try:
-            return count(take(tree, work / "new"), work)
+            counts = count(take(tree, work / "new"), work, "--exact")
         except (subprocess.SubprocessError, OSError) as error:
             raise CannotCount(str(error)) from error
+    return counts
 
 
 def lines(old: dict[str, float], new: dict[str, float]) -> list[str]:
