@@ -6,10 +6,10 @@ from rat.loadgen.judge import Judge
 WORKLOADS = [
     Workload(
         "frames", "calls over frames, async handler", "frames", "echo", lambda files: Judge(), load=Load.FRAMES,
-        floor="frames", connections=1, pipeline=64, main=True,
+        floor="frames", connections=1, pipeline=64, main=True, rounds=8,
     ),
     Workload(
         "frames-plain", "calls over frames, plain handler", "frames-plain", "echo-plain", lambda files: Judge(),
-        load=Load.FRAMES, floor="frames", connections=1, pipeline=64, main=True,
+        load=Load.FRAMES, floor="frames", connections=1, pipeline=64, main=True, rounds=8,
     ),
 ]  # fmt: skip
