@@ -18,6 +18,9 @@ from bench.harness.server import DidNotStart, Server
 from bench.harness.turn import Turn
 from bench.harness.workload import Load, Workload
 
+WARM = 0.8
+"""Seconds of load that a new server gets before it is measured; one that served another workload gets one turn."""
+
 
 class Fleet:
     """The servers that run at the moment, one process for each peer, kept from one workload to the next."""
@@ -31,7 +34,7 @@ class Fleet:
 
     def get(self, peer: Peer, workload: Workload) -> Server | None:
         """A server for *workload*; None when the peer does not start, which ``broken`` then tells."""
-        key = (peer.name, workload.floor_kind if peer.name == FLOOR else "")
+        key = _key(peer, workload)
         if peer.name in self.broken:
             return None
         server = self._running.get(key)
@@ -53,6 +56,10 @@ class Fleet:
             return None
         return server
 
+    def has(self, peer: Peer, workload: Workload) -> bool:
+        """Whether a server for *workload* runs already."""
+        return _key(peer, workload) in self._running
+
     def close(self) -> None:
         """Stop them all."""
         for server in self._running.values():
@@ -65,6 +72,10 @@ class Fleet:
         """Stop those whose peers are not in *keep*, and all floors."""
         for key in [key for key in self._running if key[0] not in keep or key[0] == FLOOR]:
             self._running.pop(key).close()
+
+
+def _key(peer: Peer, workload: Workload) -> tuple[str, str]:
+    return peer.name, workload.floor_kind if peer.name == FLOOR else ""
 
 
 def measure(
@@ -87,11 +98,12 @@ def measure(
     cells: list[Cell] = []
     wrong: set[str] = set()
     if rounds > 1 and workload.load is Load.HTTP:
-        # Compilers in time (Node's) and caches: the first turn of each does not count.
+        # Just-in-time compilers (Node's) and caches: the first turn of each does not count.
         for peer in peers:
             say(f"{workload.title}: warming up {peer.name}")
+            warm = seconds if fleet.has(peer, workload) else max(seconds, WARM)
             if server := fleet.get(peer, workload):
-                client.run(server, workload, seconds)
+                client.run(server, workload, warm)
     for number in range(max(rounds, most or 0)):
         # After the planned rounds only those go on that have too few calm turns, and the floor they are compared with.
         due = peers if number < rounds else _short_of_calm(cells, peers, wrong, rounds, threshold)
