@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from bench.harness import codec
 from bench.harness.environment import ROOT
 from bench.harness.estimate import Figure, ratio_of
 from bench.harness.report import bounds, figure, notes, share
@@ -60,6 +61,11 @@ def page(result: dict[str, Any], source: str, plot: str | None) -> str:
         lines += ["## In short", "", *summary, ""]
     for work in result["workloads"].values():
         lines += _section(work)
+    if result["codec"]:
+        heading, *body = codec.rows(result["codec"])
+        lines += ["## Codec", "", f"{codec.title(result['codec'])}; in brackets where 19 of 20 draws are.", ""]
+        lines += [f"| {' | '.join(heading)} |", "| --- |" + " ---: |" * (len(heading) - 1)]
+        lines += [f"| {' | '.join(row)} |" for row in body] + [""]
     if counted := result["instructions"]:
         lines += [
             "## Instructions",

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import compare
-from bench.harness import machine, report, results, workload
+from bench.harness import codec, machine, report, results, workload
 from bench.harness.client import Client
 from bench.harness.environment import BENCH, ROOT, WORK
 from bench.harness.pace import Pace, best
@@ -65,6 +65,7 @@ def arguments_of(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--client", choices=("auto", "wrk", "own"), default="auto", help="what loads small requests")
     parser.add_argument("--output", type=Path, help="the result file (bench/results/DATE-MACHINE.json)")
     parser.add_argument("--no-repeats", action="store_true", help="disturbed turns are not taken again")
+    parser.add_argument("--no-codec", action="store_true", help="without the codec's short form: five seconds less")
     parser.add_argument("--no-instructions", action="store_true", help="count none: ten seconds less")
     parser.add_argument("--no-plots", action="store_true")
     parser.add_argument(
@@ -138,6 +139,15 @@ def instructions(skipped: dict[str, str]) -> dict[str, Any] | None:
     return {"versions": {"python": platform.python_version(), **machine.distributions(names)}, "counts": counts}
 
 
+def codec_short(skipped: dict[str, str]) -> dict[str, Any] | None:
+    """The codec beside its peers; None, and why in *skipped*, when one of them is missing."""
+    try:
+        return codec.short()
+    except ImportError as error:
+        skipped["codec"] = f"{error.name} is not installed"
+        return None
+
+
 def choose(args: argparse.Namespace) -> tuple[list[Peer], dict[str, str], list[Workload]]:
     """Peers that take part, reasons of those that do not, and workloads."""
     skipped: dict[str, str] = {}
@@ -202,6 +212,11 @@ def run(args: argparse.Namespace, peers: list[Peer], skipped: dict[str, str], wo
         progress("Instructions: callgrind")
         counted = instructions(skipped)
         progress.clear()
+    shortened = None
+    if not args.no_codec:
+        progress("Codec: in process")
+        shortened = codec_short(skipped)
+        progress.clear()
     whole = best(pace.whole(), WORK / "whole-core.json")
     shared = pace.shared(whole)
     for work in works:
@@ -220,5 +235,6 @@ def run(args: argparse.Namespace, peers: list[Peer], skipped: dict[str, str], wo
         "skipped": {**skipped, **fleet.broken},
         "workloads": measured,
         "instructions": counted,
+        "codec": shortened,
         "trust": results.trust(measured, shared),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bench.harness import codec
 from bench.harness.results import FLOOR, grade
 
 __all__ = ["bounds", "figure", "notes", "share", "table", "text"]
@@ -86,6 +87,11 @@ def text(result: dict[str, Any]) -> str:
                 f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True)
             ]
             lines.append("  " + "  ".join(cells).rstrip())
+    if result["codec"]:
+        lines.append(f"\n{codec.title(result['codec'])}")
+        columns = list(zip(*codec.rows(result["codec"]), strict=True))
+        padded = [[f"{cell:<{max(map(len, column))}}" for cell in column] for column in columns]
+        lines += ["  " + "  ".join(row).rstrip() for row in zip(*padded, strict=True)]
     lines += ["", *notes(result)]
     return "\n".join(lines)
 

@@ -70,6 +70,7 @@ def test_the_table_says_wrong_and_why(tmp_path: Path) -> None:
         "workloads": {"get": measured},
         "trust": results.trust({"get": measured}),
         "threshold": 0.1,
+        "codec": None,
         "skipped": {"nginx": "nginx is not installed"},
         "machine": {"processor": "x", "cores": 2, "kernel": "6", "python": "3"},
     }
