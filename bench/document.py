@@ -16,6 +16,8 @@ from bench.harness.results import FLOOR, Cell, counting, grade, lines_of, load
 PAGE = ROOT / "docs" / "benchmarks.md"
 README = ROOT / "README.md"
 BEGIN, END = "<!-- figures: made by `python -m bench document`, do not edit -->", "<!-- end of figures -->"
+UNSURE = 0.5
+"""A figure that is known less well than this is not worth a number for how well."""
 RIVALS = ("uvicorn", "granian", "nginx", "node", "starlette", "fastapi", "aiohttp", "sanic", "hypercorn")
 
 
@@ -114,7 +116,10 @@ def against(work: dict[str, Any], threshold: float, whole: float) -> dict[str, F
 def _known(found: Figure) -> str:
     if found.doubt is None:
         return f"{share(found.value)} (one turn)"
-    return f"{share(found.value)} ±{(found.high / found.value - 1.0) * 100:.0f} %"
+    reach = found.high / found.value - 1.0
+    return (
+        f"{share(found.value)} ±{reach:.0%}".replace("%", " %") if reach < UNSURE else f"{share(found.value)} (unsure)"
+    )
 
 
 def beside_others(result: dict[str, Any], source: str) -> list[str]:

@@ -28,7 +28,7 @@ from rat.cli.bench import RECORD
 
 GB = 1e9
 RECORD_SIZE = 200
-TRANSFERS = 16
+TRANSFERS = 10
 """Transfers of large content for each second that a turn is to take."""
 HANGING = 60.0
 CALM = 0.3
