@@ -6,7 +6,7 @@
 #   make bench-compare A=old.json B=new.json
 #   make docs                write the reference pages that are made from code
 #   make docs-check          every example in the documentation, run
-#   make fuzz                every fuzz target for FUZZ_SECONDS each
+#   make fuzz                every fuzz target for FUZZ_SECONDS each; led by coverage where atheris is installed (the codec)
 #   make survive             hostile clients against a server of our own; SURVIVE=--quick for the short form
 #   make sanitize            the tests of the C codec under AddressSanitizer and UBSan
 #   make profile WORKLOAD=get   a flame graph of the server under that load

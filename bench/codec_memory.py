@@ -11,7 +11,7 @@ from typing import Any
 from bench.codec_families import FAMILIES, SIZES, build
 from bench.codec_peers import contestants
 
-__all__ = ["measure"]
+__all__ = ["grown", "measure"]
 
 NAMES = ("rat", "orjson", "msgspec.msgpack", "pickle", "marshal")
 
@@ -22,7 +22,8 @@ def _peak() -> int:
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) * 1024
 
 
-def _grown(call: Any, argument: Any) -> int:
+def grown(call: Any, argument: Any) -> int:
+    """Bytes that the process has at most above what it has now, while *call* runs."""
     Path("/proc/self/clear_refs").write_text("5")
     before = _peak()
     kept = call(argument)
@@ -37,15 +38,15 @@ def child(name: str, family: str, size: str, way: str) -> None:
     try:
         if way == "encode":
             contestant.encode(build(family, 1_000))
-            grown: int | None = _grown(contestant.encode, value)
+            more: int | None = grown(contestant.encode, value)
         else:
             encoded = contestant.encode(value)
             contestant.decode(contestant.encode(build(family, 1_000)))
             del value
-            grown = _grown(contestant.decode, encoded)
+            more = grown(contestant.decode, encoded)
     except (TypeError, ValueError, OverflowError):
-        grown = None
-    print(json.dumps(grown))
+        more = None
+    print(json.dumps(more))
 
 
 def measure(size: str = "16 MB") -> list[dict[str, Any]]:
