@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rat.codec import CodecError, reference
-from tests.codec.material import full_values, plain_values, same, thorough
+from rat.codec.scalar_writer import varint
+from tests.codec.material import full_values, plain_values, quick, same, thorough
 
 native = pytest.importorskip("rat.codec.native", exc_type=ImportError)
 
@@ -140,6 +141,22 @@ def popped_to_nothing() -> dict[str, int]:
 def test_dicts_of_every_build(make: Callable[[], dict[Any, Any]], profile: Any) -> None:
     value = [make(), make(), {"k": make()}]
     assert native.encode(value, profile=profile) == reference.encode(value, profile=profile)
+
+
+@quick
+@given(rows=st.lists(st.lists(st.sampled_from(["a", "b", "id", "name", "né", "k" * 70, ""]), max_size=4), max_size=12))
+def test_plain_dicts_that_are_nearly_alike(rows: list[list[str]]) -> None:
+    """Dicts whose keys are those of one before, up to some place, and twice the same key in one of them."""
+    entries = [b"".join(varint(len(key.encode())) + key.encode() + b"\x02\x02" for key in row) for row in rows]
+    content = b"".join(b"\x07" + bytes((len(row),)) + entry for row, entry in zip(rows, entries, strict=True))
+    message = b"\x06" + bytes((len(rows),)) + content
+    for _ in range(3):
+        for profile in ("full", "bincode"):
+            assert same(native.decode(message, profile=profile), reference.decode(message, profile=profile))
+        cut = message[: len(message) * 2 // 3]
+        for decoder in (native, reference):
+            with pytest.raises(CodecError):
+                decoder.decode(cut)
 
 
 def test_instance_dicts_share_their_keys() -> None:

@@ -134,14 +134,15 @@ typedef struct {
     ReadShape *shapes;
 } ReadTables;
 
-enum { KEY_CACHE = 4096, TEMPLATE_CACHE = 512, SEEN_CACHE = 1024, SMALL_INTS = 256 };
+enum { KEY_CACHE = 4096, TEMPLATE_CACHE = 512, SEEN_CACHE = 1024, PLAIN_CACHE = 64, SMALL_INTS = 256 };
+enum { PLAIN_MOST = 64 }; /* keys of such a dict */
 
 typedef struct {
     PyObject *codec_error;
     /* rat/codec/native/support.py and its neighbours: what is rare enough for Python */
     PyObject *write_scalar, *read_scalar, *write_big_int, *read_big_int, *array_parts, *is_array, *replacement,
         *not_replaced, *key_path, *check_profile, *check_max_depth, *copy_into, *byte_view;
-    PyObject *str_full, *str_bincode, *empty_str, *model_str;
+    PyObject *str_full, *str_bincode, *str_offset, *str_message, *str_profile, *empty_str, *model_str;
     PyObject *scalar_types[6]; /* date, time, datetime, timedelta, UUID, Decimal */
     PyTypeObject *encoder_type, *decoder_type, *cursor_type;
     /* Tables at rest, so that a call need not clear 30 KiB; NULL while a call has them. */
@@ -153,6 +154,9 @@ typedef struct {
     uint32_t key_tag[KEY_CACHE], key_seen[KEY_CACHE]; /* a key is kept when it is met twice */
     PyObject *templates[TEMPLATE_CACHE];
     uint32_t seen[SEEN_CACHE];
+    /* Templates of dicts that write their keys in full, by their count and first key; likewise. */
+    PyObject *plain[PLAIN_CACHE];
+    uint32_t plain_seen[PLAIN_CACHE];
     PyObject *small_ints[SMALL_INTS];
 } State;
 

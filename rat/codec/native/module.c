@@ -23,10 +23,18 @@ static PyObject *encode_with(State *st, const WriteOptions *options, PyObject *o
     return message;
 }
 
+/* encode(x, profile="bincode") and its like, as a program writes it: nothing to parse. */
+static bool asks_for_bincode(const State *st, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    return count == 1 && PyTuple_GET_SIZE(names) == 1 && PyTuple_GET_ITEM(names, 0) == st->str_profile &&
+           args[1] == st->str_bincode;
+}
+
 static PyObject *encode(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     State *st = PyModule_GetState(module);
     WriteOptions options = {.max_depth = 64};
-    if (count != 1 || names != NULL) {
+    if (names != NULL && asks_for_bincode(st, args, count, names)) {
+        options.bincode = true;
+    } else if (count != 1 || names != NULL) {
         Arguments given;
         if (parse_arguments("encode", args, count, names, 1, "pdm", &given) < 0 || write_options(st, &given, &options) < 0)
             return NULL;
@@ -61,7 +69,9 @@ static PyObject *encode_into(PyObject *module, PyObject *const *args, Py_ssize_t
 static PyObject *decode(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     State *st = PyModule_GetState(module);
     ReadOptions options = {.max_depth = 64, .max_items = UNLIMITED};
-    if (count != 1 || names != NULL) {
+    if (names != NULL && asks_for_bincode(st, args, count, names)) {
+        options.bincode = true;
+    } else if (count != 1 || names != NULL) {
         Arguments given;
         if (parse_arguments("decode", args, count, names, 1, "pzmi", &given) < 0 || read_options(st, &given, &options) < 0)
             return NULL;
@@ -135,6 +145,10 @@ static int execute(PyObject *module) {
     }
     st->str_full = PyUnicode_InternFromString("full");
     st->str_bincode = PyUnicode_InternFromString("bincode");
+    st->str_offset = PyUnicode_InternFromString("offset");
+    st->str_message = PyUnicode_InternFromString("message");
+    st->str_profile = PyUnicode_InternFromString("profile");
+    if (st->str_offset == NULL || st->str_message == NULL || st->str_profile == NULL) return -1;
     st->empty_str = PyUnicode_New(0, 0);
     st->model_str = PyUnicode_New(2, 127);
     if (st->model_str != NULL) memcpy(PyUnicode_1BYTE_DATA(st->model_str), "  ", 2);
@@ -163,11 +177,15 @@ static int clear(PyObject *module) {
     Py_CLEAR(st->cursor_type);
     Py_CLEAR(st->str_full);
     Py_CLEAR(st->str_bincode);
+    Py_CLEAR(st->str_offset);
+    Py_CLEAR(st->str_message);
+    Py_CLEAR(st->str_profile);
     Py_CLEAR(st->empty_str);
     Py_CLEAR(st->model_str);
     for (int i = 0; i < SMALL_INTS; i++) Py_CLEAR(st->small_ints[i]);
     for (int i = 0; i < KEY_CACHE; i++) Py_CLEAR(st->key_cache[i]);
     for (int i = 0; i < TEMPLATE_CACHE; i++) Py_CLEAR(st->templates[i]);
+    for (int i = 0; i < PLAIN_CACHE; i++) Py_CLEAR(st->plain[i]);
     write_tables_free(st->spare_write);
     read_tables_free(st->spare_read);
     st->spare_write = NULL;

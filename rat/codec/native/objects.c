@@ -282,7 +282,8 @@ static void name_message(State *st, Py_ssize_t index) {
     PyObject *type, *value, *traceback;
     PyErr_Fetch(&type, &value, &traceback);
     PyErr_NormalizeException(&type, &value, &traceback);
-    PyObject *words = PyObject_GetAttrString(value, "message"), *offset = PyObject_GetAttrString(value, "offset");
+    /* interned names: the interpreter's cache of attributes holds on to each str that it is asked with */
+    PyObject *words = PyObject_GetAttr(value, st->str_message), *offset = PyObject_GetAttr(value, st->str_offset);
     PyObject *message = words == NULL ? NULL : PyUnicode_FromFormat("message %zd: %U", index, words);
     PyObject *arguments = message == NULL ? NULL : PyTuple_Pack(1, message);
     PyObject *named = arguments == NULL || offset == NULL ? NULL : Py_BuildValue("{s:O}", "offset", offset);

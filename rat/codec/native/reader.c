@@ -600,12 +600,22 @@ static PyObject *read_set(Reader *r, const uint8_t *start, unsigned tag, int dep
 
 /* Dicts: section 5 */
 
-static PyObject *read_plain_dict(Reader *r, const uint8_t *start, int depth) {
-    if (!open_container(r, start, depth, "dict", false)) return NULL;
-    uint64_t count;
-    if (!read_count(r, start, 2, &count) || !spend(r, start, count)) return NULL;
+/* A dict of the keys, in order, with None for every value: what is cloned for each dict of the shape.  A key that comes
+   twice makes it shorter. */
+static PyObject *new_template(PyObject **keys, Py_ssize_t count) {
     PyObject *dict = PyDict_New();
     if (dict == NULL) return NULL;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (UNLIKELY(PyDict_SetItem(dict, keys[i], Py_None) < 0)) {
+            Py_DECREF(dict);
+            return NULL;
+        }
+    }
+    return dict;
+}
+
+/* count entries, into dict, which is released where that fails. */
+static PyObject *read_entries(Reader *r, PyObject *dict, uint64_t count, int depth) {
     for (uint64_t i = 0; i < count; i++) {
         PyObject *key = read_plain_key(r);
         PyObject *value = key == NULL ? NULL : read_value(r, depth + 1);
@@ -617,6 +627,100 @@ static PyObject *read_plain_dict(Reader *r, const uint8_t *start, int depth) {
             return NULL;
         }
     }
+    return dict;
+}
+
+/* Dicts that write their keys each time mostly have those of one before.  The template for a count and a first key is
+   made when a sequence of keys is met the second time; its clone is filled as long as the keys are the same. */
+static size_t plain_slot(const Reader *r, uint64_t count) {
+    size_t size = left(r) > 1 ? r->p[0] : 0, last = size < left(r) ? r->p[size] : 0;
+    return ((size_t)count * 7 + size * 5 + last) & (PLAIN_CACHE - 1);
+}
+
+#if RAT_INTERNALS
+static void keep_plain(State *st, size_t slot, PyObject *dict, Py_ssize_t count) {
+    PyObject **pairs = dict_pairs(dict, count), *keys[PLAIN_MOST];
+    if (pairs == NULL) return;
+    uint64_t hash = (uint64_t)count;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        keys[i] = pairs[2 * i];
+        if (!str_is_ascii(keys[i]) || PyUnicode_GET_LENGTH(keys[i]) > MAX_SHORT_KEY) return;
+        hash = (hash ^ (uint64_t)str_hash(keys[i])) * 0x9E3779B97F4A7C15u;
+    }
+    if (st->plain_seen[slot] != (uint32_t)(hash >> 32)) {
+        st->plain_seen[slot] = (uint32_t)(hash >> 32);
+        return;
+    }
+    PyObject *template = new_template(keys, count);
+    if (template == NULL)
+        PyErr_Clear();
+    else
+        Py_XSETREF(st->plain[slot], template);
+}
+
+/* Of a clone whose first have values are read: the rest has other keys. */
+static NOINLINE PyObject *read_unlike(Reader *r, PyObject *clone, PyObject **pairs, Py_ssize_t have, Py_ssize_t count, int depth) {
+    PyObject *dict = PyDict_New();
+    for (Py_ssize_t i = 0; dict != NULL && i < have; i++)
+        if (PyDict_SetItem(dict, pairs[2 * i], pairs[2 * i + 1]) < 0) Py_CLEAR(dict);
+    Py_DECREF(clone);
+    return dict == NULL ? NULL : read_entries(r, dict, (uint64_t)(count - have), depth);
+}
+
+static PyObject *read_alike(Reader *r, PyObject *template, Py_ssize_t count, int depth, bool *is_alike) {
+    PyObject *dict = PyDict_Copy(template);
+    if (dict == NULL) return NULL;
+    PyObject **pairs = dict_pairs(dict, count);
+    *is_alike = pairs != NULL && !PyObject_GC_IsTracked(dict);
+    if (!*is_alike) {
+        Py_DECREF(dict);
+        dict = PyDict_New();
+        return dict == NULL ? NULL : read_entries(r, dict, (uint64_t)count, depth);
+    }
+    bool has_containers = false;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyASCIIObject *key = (PyASCIIObject *)pairs[2 * i];
+        size_t size = (size_t)key->length;
+        if (UNLIKELY(size >= left(r) || *r->p != size || memcmp(r->p + 1, key + 1, size) != 0)) {
+            *is_alike = false;
+            return read_unlike(r, dict, pairs, i, count, depth);
+        }
+        r->p += size + 1;
+        PyObject *value = read_value(r, depth + 1);
+        if (UNLIKELY(value == NULL)) {
+            Py_DECREF(dict);
+            return NULL;
+        }
+        PyObject *none = pairs[2 * i + 1];
+        pairs[2 * i + 1] = value;
+        Py_DECREF(none);
+        has_containers |= PyType_IS_GC(Py_TYPE(value));
+    }
+    if (has_containers) PyObject_GC_Track(dict);
+    return dict;
+}
+#endif
+
+static PyObject *read_plain_dict(Reader *r, const uint8_t *start, int depth) {
+    if (!open_container(r, start, depth, "dict", false)) return NULL;
+    uint64_t count;
+    if (!read_count(r, start, 2, &count) || !spend(r, start, count)) return NULL;
+    bool may_repeat = RAT_INTERNALS && count > 0 && count <= PLAIN_MOST;
+    size_t slot = may_repeat ? plain_slot(r, count) : 0;
+    State *st = r->st;
+#if RAT_INTERNALS
+    if (may_repeat && st->plain[slot] != NULL && PyDict_GET_SIZE(st->plain[slot]) == (Py_ssize_t)count) {
+        bool is_alike;
+        PyObject *dict = read_alike(r, st->plain[slot], (Py_ssize_t)count, depth, &is_alike);
+        if (dict != NULL && !is_alike) keep_plain(st, slot, dict, (Py_ssize_t)count);
+        return dict;
+    }
+#endif
+    PyObject *dict = PyDict_New();
+    if (dict != NULL) dict = read_entries(r, dict, count, depth);
+#if RAT_INTERNALS
+    if (dict != NULL && may_repeat) keep_plain(st, slot, dict, (Py_ssize_t)count);
+#endif
     return dict;
 }
 
@@ -641,20 +745,6 @@ static PyObject *read_open_dict(Reader *r, const uint8_t *start, int depth) {
 fail:
     Py_DECREF(dict);
     return NULL;
-}
-
-/* A dict of the keys, in order, with None for every value: what is cloned for each dict of the shape.  A key that comes
-   twice makes it shorter. */
-static PyObject *new_template(PyObject **keys, Py_ssize_t count) {
-    PyObject *dict = PyDict_New();
-    if (dict == NULL) return NULL;
-    for (Py_ssize_t i = 0; i < count; i++) {
-        if (UNLIKELY(PyDict_SetItem(dict, keys[i], Py_None) < 0)) {
-            Py_DECREF(dict);
-            return NULL;
-        }
-    }
-    return dict;
 }
 
 /* Values take the place of the Nones of dict, which nobody else has seen. */
@@ -994,8 +1084,9 @@ static PyObject *read_value(Reader *r, int depth) {
     const uint8_t *start = r->p;
     if (UNLIKELY(start >= r->end)) return malformed(r, start, "the input ends where a value must stand");
     unsigned tag = *start;
-    if (UNLIKELY(r->bincode || tag >= 251)) return read_varint_tag(r, start, depth);
+    if (UNLIKELY(tag >= 251)) return read_varint_tag(r, start, depth);
     r->p = start + 1;
+    if (r->bincode) return read_bincode(r, tag, start, depth);
     if (tag >= TAG_ASCII) {
         if (tag < TAG_SMALL_INT) return read_short(r, start, tag - TAG_ASCII);
         if (tag < TAG_SMALL_LIST) return Py_NewRef(r->st->small_ints[tag - TAG_SMALL_INT]);
