@@ -168,7 +168,7 @@ def caveats(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
         lines.append(
             f"the core at its best took {old['whole']:.0f} and {new['whole']:.0f} us for the same piece of work"
         )
-    for which, result in (("old", old), ("new", new)):
+    for which, result in ({"new": new} if new is old else {"old": old, "new": new}).items():
         if result["trust"]["grade"] not in ("good",):
             lines.append(f"the {which} run is {result['trust']['text']}")
     return lines
@@ -214,7 +214,8 @@ def main(arguments: list[str]) -> int:
         changes += instructions(old, new)
         counted.add("instructions")
     print(f"old  {old['date']}  {old['commit']}\nnew  {new['date']}  {new['commit']}\n")
-    print("cost of the same work, old and new; the change is beside that of all others in both files\n")
+    beside = "in the same rounds" if args.new is None else "the change is beside that of all others in both files"
+    print(f"cost of the same work, old and new; {beside}\n")
     for change in changes:
         print(line(change))
     for caveat in beware:

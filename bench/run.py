@@ -76,7 +76,7 @@ def arguments_of(arguments: list[str]) -> argparse.Namespace:
 
 
 def main(arguments: list[str]) -> int:
-    """The exit code: 1 when a peer answered wrongly, 2 for usage."""
+    """The exit code: 1 when a peer answered wrongly, or this server is slower than --against, 2 for usage."""
     args = arguments_of(arguments)
     if not sys.platform.startswith("linux"):
         print(f"bench: CPU time of servers is read from /proc, which {sys.platform} does not have", file=sys.stderr)
@@ -98,9 +98,12 @@ def main(arguments: list[str]) -> int:
             return 2
     result = run(args, peers, skipped, works)
     print(report.text(result))
+    slower = False
     if args.against:
-        print()
-        for change in compare.within(result):
+        changes = compare.within(result)
+        slower = any(change.is_regression for change in changes)
+        print(f"\nbeside {args.against}, in the same rounds")
+        for change in changes:
             print(compare.line(change))
     output = (
         args.output
@@ -114,7 +117,7 @@ def main(arguments: list[str]) -> int:
         for path in plots.draw(result, output.with_suffix("")):
             print(f"plot      {os.path.relpath(path)}")
     wrong = any(row["fault"] for work in result["workloads"].values() for row in work["rows"])
-    return 1 if wrong or "rat" in result["skipped"] else 0
+    return 1 if wrong or slower or "rat" in result["skipped"] else 0
 
 
 def earlier(revision: str) -> Peer:
