@@ -17,6 +17,9 @@ __all__ = ["PathTree"]
 L = TypeVar("L")
 T = TypeVar("T")
 
+_PERCENT = 0x25
+"""As a number: a search for bytes takes ten times as long."""
+
 
 @dataclass(slots=True)
 class _Node(Generic[L]):
@@ -65,11 +68,11 @@ class PathTree(Generic[L]):
             rests = self._rests = {
                 b"/" + name: leaf for name, node in self._root.fixed.items() for leaf in _only_rest(node)
             }
-        if not rests or b"%" in path:
+        if not rests:
             return None
         end = path.find(b"/", 1)
         leaf = rests.get(path[:end])
-        if leaf is None or end < 0:
+        if leaf is None or end < 0 or _PERCENT in path:
             return None
         try:
             return leaf, path[end + 1 :].decode("utf-8")
