@@ -1,6 +1,6 @@
-"""The one part of the build that pyproject.toml cannot say: the codec and its frames in C, which may fail to build.
+"""What pyproject.toml cannot say of the build: what is written in C, which may fail to build.
 
-Without a compiler the package installs all the same, and `rat.codec` uses its reference in plain Python.
+Without a compiler the package installs all the same, and both use their references in plain Python.
 ``RAT_NO_INTERNALS=1`` builds the C code without a look behind CPython's public API; ``RAT_SANITIZE=1`` leaves the
 optimisation to CFLAGS.
 """
@@ -13,6 +13,7 @@ from glob import glob
 from setuptools import Extension, setup
 
 SOURCE = "rat/codec/native"
+LANE = "rat/http1/native"
 FILES = ("arguments.c", "cursor.c", "module.c", "objects.c", "reader.c", "write_tables.c", "writer.c")
 FLAGS = ["-fvisibility=hidden", "-fno-strict-aliasing", "-Wextra", "-Wno-missing-field-initializers"]
 
@@ -32,6 +33,13 @@ setup(
         Extension(
             "rat.codec.native._frames",
             sources=[f"{SOURCE}/frames.c"],
+            extra_compile_args=FLAGS if os.name == "posix" else [],
+            optional=True,
+        ),
+        Extension(
+            "rat.http1._lane",
+            sources=[f"{LANE}/{name}" for name in ("answer.c", "head.c", "module.c")],
+            depends=[f"{LANE}/lane.h"],
             extra_compile_args=FLAGS if os.name == "posix" else [],
             optional=True,
         ),

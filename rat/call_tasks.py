@@ -8,20 +8,18 @@ waits has the task for itself from then on, and those behind it get another.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
-import sys
 from collections import deque
 from collections.abc import AsyncIterable, Callable, Iterator
 from contextvars import copy_context
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
 
-from rat.exchange import EAGER, spawn
 from rat.frames.lane import VALUE_TYPES
 from rat.peer import HOLD, StreamOver
 from rat.stream.blob import Blob
 from rat.stream.iterators import threaded
+from rat.tasks import EAGER, bears_marks, holders, spawn
 
 if TYPE_CHECKING:
     from rat.frames_protocol import FramesProtocol
@@ -32,9 +30,6 @@ log = logging.getLogger("rat.server")
 
 _ASK_AGAIN: Final = 64
 """After so many calls with tasks of their own a procedure whose handler waited is taken for one that may not."""
-_numbers = itertools.count()
-_references: Final[Callable[[object], int]] = getattr(sys, "getrefcount", lambda _: next(_numbers))
-"""How many hold an object; where that cannot be told, another number each time."""
 Job = tuple[int, str, Any]
 """Stream id, name, and what the handler has given so far."""
 
@@ -83,15 +78,19 @@ class CallTasks:
         self._alone(job)
 
     def _alone(self, job: Job) -> None:
-        task = spawn(self._owner.service, self._work(deque((job,)), -1))
+        task = self._spawn(deque((job,)), -1)
         if not task.done():
             self.tasks[job[0]] = task
+
+    def _spawn(self, jobs: deque[Job], turn: int) -> asyncio.Task[None]:
+        service = self._owner.service
+        return spawn(service.loop, service.context, self._work(jobs, turn))
 
     def start(self) -> None:
         """See to it that what was queued is begun: at once where tasks are eager, else when the loop comes to it."""
         while self._ready and not self._turn & 1:
             self._turn += 1
-            task = spawn(self._owner.service, self._work(self._ready, self._turn))
+            task = self._spawn(self._ready, self._turn)
             if not EAGER:
                 self._owner.loop.call_soon(self._look_after, task)
                 return
@@ -130,12 +129,12 @@ class CallTasks:
     async def _work(self, jobs: deque[Job], turn: int) -> None:
         """Work on *jobs* one after the other, until one of them has waited, or has left a trace in this task.
 
-        A trace is a context variable, a cancellation, or somebody who still holds the task.
+        A trace is somebody who still holds the task, or something that the next one would find in it.
         """
         task: Any = asyncio.current_task()
         owner, deadlines, streaming = self._owner, self.deadlines, self._streaming
         flow, inboxes, answer = owner.flow, owner.inboxes, owner.engine.answer
-        clean, held = copy_context(), _references(task)
+        clean, before = copy_context(), holders(task)
         while jobs:
             self._working_on = job = jobs.popleft()
             stream_id, name, result = job
@@ -160,7 +159,7 @@ class CallTasks:
                 self.tasks.pop(stream_id, None)
                 owner.flush_soon()
                 break
-            if not jobs or held != _references(task) or task.cancelling() or copy_context() != clean:
+            if not jobs or holders(task) != before or bears_marks(task, copy_context(), clean):
                 break
         owner.close_if_finished()
 

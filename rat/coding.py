@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from rat.events import RequestReceived
+from rat.events import FieldLines, RequestReceived
 from rat.eventstream import EventStream
-from rat.negotiation import ACCEPT_ENCODING, accepted_codings
+from rat.http1.fastlane import combined_value
+from rat.negotiation import accepted_codings
 from rat.responses import Response
 from rat.stream.compress import (
     COMPRESS_FROM,
@@ -18,9 +19,10 @@ from rat.stream.compress import (
     coded_fields,
     compress,
     is_worth_coding,
+    uncoded_fields,
 )
 
-__all__ = ["COMPRESS_FROM", "coded"]
+__all__ = ["COMPRESS_FROM", "coded", "plain_fields"]
 
 _AT_ONCE = 64 * 1024
 """Content up to this size is compressed in one go; more goes in slices, so that other connections have their turn."""
@@ -39,8 +41,8 @@ def coded(response: Response, head: RequestReceived) -> Response:
     is_events = isinstance(response, EventStream)
     if not (is_events and response.compress) and not is_worth_coding(response.status, fields, size):
         return response
-    coding = choose_coding(accepted_codings(head.scan(ACCEPT_ENCODING)), small=is_events)
-    lines = coded_fields(fields, coding)
+    coding = choose_coding(_accepted(head), small=is_events)
+    coded_lines = coded_fields(fields, coding)
     if isinstance(body, bytes):
         # The application may keep its answer and return it again: it is left as it was.
         if coding is not None and len(body) > _AT_ONCE:
@@ -48,14 +50,31 @@ def coded(response: Response, head: RequestReceived) -> Response:
             sent.is_open_ended = False
             sent.status = response.status
         else:
-            sent = Response.of(body if coding is None else compress(body, coding), lines, response.status)
-        sent.replace_fields(lines)
+            sent = Response.of(body if coding is None else compress(body, coding), coded_lines, response.status)
+        sent.replace_fields(coded_lines)
         sent.on_close(response.close)
         return sent
     if coding is not None:
         response.body = CompressedPieces(body, coding, small=is_events)
-    response.replace_fields(lines)
+    response.replace_fields(coded_lines)
     return response
+
+
+def plain_fields(response: Response, head: RequestReceived) -> FieldLines | None:
+    """The fields of *response*, whose content is bytes, for a client that gets it as it is; None: ask ``coded``."""
+    fields = response.field_lines()
+    if response.compress is False:
+        return fields
+    if type(fields) is not tuple:
+        return None
+    varying = uncoded_fields(response.status, fields)
+    if varying is None:
+        return fields
+    return varying if choose_coding(_accepted(head)) is None else None
+
+
+def _accepted(head: RequestReceived) -> tuple[str | None, ...]:
+    return accepted_codings(combined_value(head.field_section, b"accept-encoding"))
 
 
 async def _once(piece: bytes) -> AsyncIterator[bytes]:

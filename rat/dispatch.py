@@ -13,6 +13,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rat.errors import ClientDisconnected
+from rat.http1.fastlane import combined_value
 from rat.problems import ErrorHandlers, answer_error
 from rat.responses import Deferred, Response, begin_stream, normalise
 from rat.stream.iterators import threaded
@@ -85,9 +86,12 @@ def _normalise(value: Any, request: Request) -> Response:
     DataValue: for all others the answer is JSON, and nothing is parsed."""
     if isinstance(value, Response):
         return value
-    if type(value) is str or type(value) is bytes or not request.head.mentions(b"rat.datavalue"):
+    if type(value) is str or type(value) is bytes:
         return normalise(value)
-    return normalise(value, request.headers.combined("accept"))
+    accept = combined_value(request.head.field_section, b"accept")
+    if accept is None or b"rat.datavalue" not in accept:
+        return normalise(value)
+    return normalise(value, accept.decode("latin-1"))
 
 
 async def _settle(answer: Response | Awaitable[Response]) -> Response:

@@ -23,6 +23,7 @@ __all__ = [
     "FileRegion",
     "InformationalResponse",
     "KeptFields",
+    "Parts",
     "RequestReceived",
     "ResponseContent",
     "ResponseEnd",
@@ -79,8 +80,14 @@ Wire: TypeAlias = list[Buffer | FileRegion]
 
 
 _FIELD_LINE = re.compile(rb"([^:]++):[ \t]*+([^\r]*+)\r\n")
-_LATE: Final = frozenset({"authority", "field_section", "query", "target"})
+_LATE: Final = frozenset({"authority", "query", "target"})
 _USUAL: Final = {"expects_continue": False, "http_version": "1.1", "trailers": ()}
+
+
+class Parts(Protocol):
+    """Of a head that the fast lane has read: ``query`` (None without one) and ``authority``."""
+
+    def __getitem__(self, name: str, /) -> bytes | None: ...
 
 
 class RequestReceived:
@@ -100,12 +107,14 @@ class RequestReceived:
     content           all of the content if the request was complete, else None: ContentReceived and EndOfMessage follow
     trailers          the trailer fields of complete chunked content
 
-    One that the fast lane has read keeps the match of its expression, and cuts text out when first asked for it.
+    One that the fast lane has read keeps the parts of its head, and cuts text out when first asked for it; what
+    nearly everybody asks for it is told at once, and *stop*: where in the bytes that were read the request ends, or its
+    head if there is more to come.
     """
 
     __slots__ = (
         "_fields",
-        "_match",
+        "_parts",
         "authority",
         "content",
         "content_length",
@@ -117,6 +126,7 @@ class RequestReceived:
         "path",
         "query",
         "route_key",
+        "stop",
         "target",
         "trailers",
     )
@@ -153,7 +163,8 @@ class RequestReceived:
 
     # Set when first asked for.
     _fields: list[tuple[bytes, bytes]]
-    _match: re.Match[bytes]
+    _parts: Parts
+    stop: int
 
     if not TYPE_CHECKING:
 
@@ -161,11 +172,12 @@ class RequestReceived:
             # Only for what is not set: the fast lane sets what routing asks for and leaves the rest to those who
             # ask, because most handlers ask for little (bench/micro_http1.py).
             if name in _LATE:
-                match = self._match
+                parts = self._parts
                 if name == "target":
-                    value = self.path if match["query"] is None else b"%b?%b" % match.group("path", "query")
+                    query = parts["query"]
+                    value = self.path if query is None else b"%b?%b" % (self.path, query)
                 else:
-                    value = match[name] or b""
+                    value = parts[name] or b""
             elif name in _USUAL:
                 value = _USUAL[name]
             else:
@@ -183,25 +195,13 @@ class RequestReceived:
             self._fields = [(name.lower(), value.rstrip(b" \t")) for name, value in found]
             return self._fields
 
-    def mentions(self, text: bytes) -> bool:
-        """*text* stands somewhere in the field section; cheaper than to look at the fields, when it is rare."""
-        try:
-            match = self._match
-        except AttributeError:
-            return text in self.field_section
-        return match.string.find(text, match.end(1), match.end()) >= 0
-
     def scan(self, pattern: re.Pattern[bytes]) -> list[Any]:
         """All that *pattern* finds in the field section, where a line feed stands before each field.
 
         One expression for the fields that matter is cheaper than to parse them, or to look for each by itself: bench
         "request, file of 10 KiB, browser's head".
         """
-        try:
-            match = self._match
-        except AttributeError:
-            return pattern.findall(b"\n" + self.field_section)
-        return pattern.findall(match.string, match.start("field_section") - 1, match.end())
+        return pattern.findall(b"\n" + self.field_section)
 
     def field(self, name: bytes) -> bytes | None:
         """The first value of the field *name* (given in lower case), or None."""

@@ -9,17 +9,17 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
-import sys
 from collections.abc import AsyncIterable, AsyncIterator, Coroutine
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
-from rat.coding import COMPRESS_FROM, coded
+from rat.coding import COMPRESS_FROM, coded, plain_fields
 from rat.errors import ClientDisconnected, ContentTooLarge, RemoteProtocolError
 from rat.events import (
     NEED_DATA,
     CompleteResponse,
     ContentReceived,
     EndOfMessage,
+    FieldLines,
     FileRegion,
     InformationalResponse,
     RequestReceived,
@@ -34,6 +34,7 @@ from rat.responses import Deferred, Pieces, Response, piece_bytes
 from rat.sendfile import FileShrank, send_region
 from rat.stream.body import BodyReader, BodyState
 from rat.stream.compress import CompressedPieces
+from rat.tasks import EAGER, spawn
 
 if TYPE_CHECKING:
     from rat.flow import Flow
@@ -42,13 +43,17 @@ if TYPE_CHECKING:
     from rat.service import Service
     from rat.stream.subscription import Subscription
 
-__all__ = ["EAGER", "Cause", "Exchange", "Stage", "spawn"]
+__all__ = ["Cause", "Exchange", "Stage"]
 
 log = logging.getLogger("rat.server")
 access = logging.getLogger("rat.access")
 
 _YIELD_AFTER = 1024 * 1024
 """Bytes after which a producer that never waits gives way to other connections."""
+
+
+_WAITS = 64
+"""A handler that has waited gets so many tasks of its own before it is tried without."""
 
 
 class Stage(enum.Enum):
@@ -85,6 +90,7 @@ TRANSITIONS = {
 _IDLE: Final = Stage.IDLE
 _HANDLING: Final = Stage.HANDLING
 _SENDING: Final = Stage.SENDING
+_new: Final = object.__new__
 
 
 class Owner(Protocol):
@@ -106,21 +112,6 @@ class Owner(Protocol):
     @property
     def peer_done(self) -> bool:
         """The client has closed its side."""
-
-
-EAGER: Final = sys.version_info >= (3, 12)
-"""A task takes its first step when it is made, not in the loop's next turn."""
-
-if sys.version_info >= (3, 12):
-
-    def spawn(service: Service, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """A task in a context that no other request has touched."""
-        return asyncio.Task(coroutine, loop=service.loop, context=service.context.copy(), eager_start=True)
-else:
-
-    def spawn(service: Service, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """A task in a context that no other request has touched."""
-        return asyncio.Task(coroutine, loop=service.loop, context=service.context.copy())
 
 
 def _close(response: Response) -> None:
@@ -148,6 +139,7 @@ class Exchange:
         "engine",
         "flow",
         "head",
+        "is_alone",
         "response",
         "service",
         "stage",
@@ -163,6 +155,8 @@ class Exchange:
         self.flow = flow
         self.stage = _IDLE
         self.head: RequestReceived | None = None
+        self.is_alone = False
+        """No request was behind this one when it began: its answer waits for no other."""
         self.body: BodyReader | None = None
         self.body_waited = 0.0
         """Seconds that a reader of the content has waited for the peer, as counted by the sweeps."""
@@ -211,30 +205,41 @@ class Exchange:
             body = None
             if limit is not None and len(content) > limit:
                 endpoint = app.too_large(limit)
-        request = Request(app, head, self._owner, self, body, params)
+        # Its __init__, without the call.
+        request: Request = _new(Request)
+        request.app = app
+        request.head = head
+        request._connection = self._owner
+        request._exchange = self
+        request._body = body
+        request.path_params = params
         timeout = endpoint.timeout
         self.deadline = None if timeout is None else service.clock.now + timeout
         if endpoint.is_async or (body is not None and endpoint.reads_content):
-            self._begin(self._run(endpoint, request))
+            self._begin(self._run(endpoint, request), endpoint)
         else:
             try:
                 response: Response = service.context.copy().run(endpoint.respond, request)  # type: ignore[assignment]
-                if type(response) is not Deferred:
-                    whole = response.body
-                    if type(whole) is not bytes or len(whole) >= COMPRESS_FROM:
-                        response = self._coded(response, head)
-                    if type(response.body) is bytes:
-                        self._answer(response)
-                        return
+                later = self._send_at_once(response, head)
             except Exception as error:
                 self._failed(error)
             else:
-                self._begin(self._send_later(response, request))
+                if later is not None:
+                    self._begin(self._send_later(later, request), endpoint)
 
-    def _begin(self, coroutine: Coroutine[Any, Any, None]) -> None:
+    def _begin(self, coroutine: Coroutine[Any, Any, None], endpoint: Endpoint) -> None:
         """Run *coroutine* as the task of this request; what it writes in its first step leaves in one write."""
+        service = self.service
+        if endpoint.waits:
+            endpoint.waits -= 1
+        elif service.standing_task.is_ready():
+            task = service.standing_task.run(coroutine)
+            if task is not None:
+                endpoint.waits = _WAITS
+                self.task = task
+            return
         self.flow.holding = not EAGER
-        task = spawn(self.service, coroutine)
+        task = spawn(service.loop, service.context, coroutine)
         if not task.done():
             self.task = task
 
@@ -298,14 +303,11 @@ class Exchange:
                     response = self.service.app.error_response(error.status or 400, str(error), head=request.head)
                 else:
                     response = endpoint.respond(request)
-            whole = response.body
-            if type(response) is not Deferred and (type(whole) is not bytes or len(whole) >= COMPRESS_FROM):
-                response = self._coded(response, request.head)
-            if type(response.body) is bytes and type(response) is not Deferred:
-                self._answer(response)
+            later = self._send_at_once(response, request.head)
+            if later is None:
                 self._owner.exchange_done()
             else:
-                await self._send(response, request)
+                await self._send(later, request)
         except asyncio.CancelledError:
             if not await self._cancelled():
                 raise
@@ -334,7 +336,8 @@ class Exchange:
             task.uncancel()
         if cause is Cause.DEADLINE and self.stage is _HANDLING and not self._owner.is_lost:
             self.service.counters.request_timeouts += 1
-            self._answer(self.service.app.error_response(503, "the handler did not answer in time", head=self.head))
+            late = self.service.app.error_response(503, "the handler did not answer in time", head=self.head)
+            self._answer(late, late.field_lines())
             self._owner.exchange_done()
             return True
         self._break_off()
@@ -368,12 +371,39 @@ class Exchange:
             return response
         return coded(response, head)
 
-    def _answer(self, response: Response) -> None:
-        """Send a complete answer; the caller flushes."""
+    def _send_at_once(self, response: Response, head: RequestReceived) -> Response | None:
+        """Send *response* if all of it is here; else the answer that is still to be sent."""
+        content = response.body
+        if type(content) is bytes and type(response) is not Deferred:
+            if len(content) < COMPRESS_FROM or not self.service.config.compress:
+                self._answer(response, response.field_lines())
+                return None
+            fields = plain_fields(response, head)
+            if fields is not None:
+                self._answer(response, fields)
+                return None
+        if type(response) is Deferred:
+            return response
+        response = self._coded(response, head)
+        if type(response.body) is not bytes:
+            return response
+        self._answer(response, response.field_lines())
+        return None
+
+    def _answer(self, response: Response, fields: FieldLines) -> None:
+        """Send a complete answer with *fields*; the caller flushes."""
         status = response.status
         flow = self.flow
-        for part in self.engine.send(CompleteResponse(status, response.field_lines(), response.body)):  # type: ignore[arg-type]
-            flow.hold(part)  # type: ignore[arg-type]
+        content = response.body
+        wire = self.engine.answer(status, fields, content)
+        if wire is not None:
+            if self.is_alone:
+                flow.write_at_once(wire)
+            else:
+                flow.hold(wire)
+        else:
+            for part in self.engine.send(CompleteResponse(status, fields, content)):  # type: ignore[arg-type]
+                flow.hold(part)  # type: ignore[arg-type]
         self._finish(response, status)
 
     async def _send(self, response: Response, request: Request) -> None:
@@ -382,7 +412,7 @@ class Exchange:
         self.response = response
         body = response.body
         if isinstance(body, bytes):
-            self._answer(response)
+            self._answer(response, response.field_lines())
             self._owner.exchange_done()
             return
         engine, flow = self.engine, self.flow

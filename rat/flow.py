@@ -148,6 +148,15 @@ class Flow:
         if self._pending_size >= self.high_water:
             self.flush()
 
+    def write_at_once(self, data: Buffer) -> None:
+        """Write *data*, behind what is queued."""
+        if self._pending:
+            self.hold(data)
+            self.flush()
+        elif not self.transport.is_closing():
+            self.written += len(data)
+            self.transport.write(data)
+
     def flush_soon(self) -> None:
         """Let what is queued leave when the loop's turn ends."""
         if self._pending and self._flush_handle is None:

@@ -237,7 +237,7 @@ class Request:
 
     async def json(self) -> Any:
         """The content as JSON, whatever its type is said to be.  HTTPError 400, with the offset, if it is none."""
-        return load_json(await self.read())
+        return load_json(self.content if self._body is None else await self.read())
 
     async def text(self) -> str:
         """The content as text, by the charset of its Content-Type, else UTF-8.  HTTPError 400 if it is none, 415

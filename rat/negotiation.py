@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import functools
-import re
-from collections.abc import Sequence
 
 from rat.values import parse_weighted
 
-__all__ = ["ACCEPT_ENCODING", "CODINGS", "accepted_codings"]
+__all__ = ["CODINGS", "accepted_codings"]
 
 CODINGS = {"zstd": ".zst", "br": ".br", "gzip": ".gz"}
 """Content codings in the order in which the server prefers them, with the extension of precompressed siblings."""
 
-ACCEPT_ENCODING = re.compile(rb"\naccept-encoding:([^\r]*)", re.IGNORECASE)
-"""What the field section of a request says, for ``accepted_codings``."""
-
 _PLAIN: tuple[str | None, ...] = (None,)
 
 
-def accepted_codings(values: Sequence[bytes]) -> tuple[str | None, ...]:
-    """The codings to try, best first, for the values of Accept-Encoding; None among them stands for no coding.
+def accepted_codings(value: bytes | None) -> tuple[str | None, ...]:
+    """The codings to try for a value of Accept-Encoding, best first; None among them stands for no coding.
 
     Empty when the client refuses even that, which section 12.5.3 lets a server overrule.
     """
-    if not values:
-        return _PLAIN
-    return _rank(values[0] if len(values) == 1 else b",".join(values))
+    return _PLAIN if value is None else _rank(value)
 
 
 @functools.lru_cache(maxsize=256)

@@ -151,8 +151,20 @@ class HttpProtocol(asyncio.Protocol):
         if self.link is not _OPEN:
             self._discard(len(data))
             return
-        self.engine.receive_data(data)
         exchange = self.exchange
+        if exchange.stage is _NO_REQUEST and not self._advancing and not (self.flow.write_paused or self.flow.reasons):
+            request = self.engine.receive_request(data)
+            if request is None:
+                self.advance()
+            else:
+                self._advancing = exchange.is_alone = True
+                try:
+                    self._start(request)
+                finally:
+                    self._advancing = exchange.is_alone = False
+                self._flush()
+            return
+        self.engine.receive_data(data)
         if exchange.stage is _NO_REQUEST:
             self.advance()
         elif exchange.body is not None:
@@ -227,10 +239,7 @@ class HttpProtocol(asyncio.Protocol):
                         flow.resume_all()
                     break
                 if type(event) is RequestReceived:
-                    self._head_since = None
-                    exchange.start(event)
-                    if exchange.stage is _NO_REQUEST and (engine.must_close or self.service.draining):
-                        self.close()
+                    self._start(event)
                 elif event is CLOSED:
                     self.close()
                 elif event is PAUSED:
@@ -239,6 +248,18 @@ class HttpProtocol(asyncio.Protocol):
             self._refuse(error)
         finally:
             self._advancing = False
+        self._flush()
+
+    def _start(self, request: RequestReceived) -> None:
+        """Have *request* answered, as far as that goes without waiting."""
+        self._head_since = None
+        exchange = self.exchange
+        exchange.start(request)
+        if exchange.stage is _NO_REQUEST and (self.engine.must_close or self.service.draining):
+            self.close()
+
+    def _flush(self) -> None:
+        flow = self.flow
         if flow.holding:
             flow.flush_soon()
         else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import quote
 
 from rat.cookies import cookie_field
@@ -37,6 +37,7 @@ Body: TypeAlias = "bytes | list[Buffer | FileRegion] | AsyncIterable[bytes]"
 Trailers: TypeAlias = "HeaderSource | Callable[[], HeaderSource] | None"
 
 _COPY_BELOW = 64 * 1024
+_new: Final = object.__new__
 _NO_FIELDS: FieldLines = ()
 _TEXT_FIELDS: FieldLines = ((b"content-type", b"text/plain; charset=utf-8"),)
 _BYTES_FIELDS: FieldLines = ((b"content-type", b"application/octet-stream"),)
@@ -70,6 +71,9 @@ class Response:
         """What ``prepare`` would give, where nothing has to be waited for."""
         return None
 
+    _fields: FieldLines
+    _headers: MutableHeaders | None
+    _trailers: Trailers
     body: Body
     is_open_ended: bool
     """The content ends when its producer says so: nobody waits for the end once the client has closed its side."""
@@ -89,12 +93,24 @@ class Response:
         trailers: Trailers = None,
         compress: bool | None = None,
     ) -> None:
+        if type(body) is bytes and headers is None and trailers is None and type(status) is int and 200 <= status < 600:
+            # Most answers, and nothing to judge.
+            self.status = status
+            self.body = body
+            self.compress = compress
+            self.closers = self._headers = self._trailers = None
+            self.is_open_ended = False
+            if content_type is None:
+                self._fields = _BYTES_FIELDS if body else _NO_FIELDS
+            else:
+                self._fields = _type_fields(content_type)
+            return
         self.status = checked_status(status)
         self.compress = compress
         self.closers = None
-        self._headers: MutableHeaders | None = None
-        self._trailers: Trailers = trailers
-        self._fields: FieldLines = _NO_FIELDS
+        self._headers = None
+        self._trailers = trailers
+        self._fields = _NO_FIELDS
         self.is_open_ended = False
         default = self._take(body)
         if trailers is not None and not callable(trailers):
@@ -148,7 +164,7 @@ class Response:
     @classmethod
     def of(cls, body: bytes, fields: FieldLines, status: int = 200) -> Response:
         """An answer of parts that need no judging: *fields* as ``field_lines`` gives them."""
-        response = Response.__new__(Response)
+        response: Response = _new(Response)
         response.status = status
         response.body = body
         response.compress = None

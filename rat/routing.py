@@ -143,7 +143,7 @@ class Endpoint:
     answers.  It gives a Response, or an awaitable of one when *is_async*.
     """
 
-    __slots__ = ("is_async", "max_body", "name", "path", "reads_content", "respond", "timeout")
+    __slots__ = ("is_async", "max_body", "name", "path", "reads_content", "respond", "timeout", "waits")
 
     def __init__(
         self,
@@ -164,6 +164,8 @@ class Endpoint:
         self.max_body = max_body
         self.name = name
         self.path = path
+        self.waits = 0
+        """How many requests more are taken for ones that will wait, because one did."""
 
     def __repr__(self) -> str:
         return f"Endpoint({self.name}, {self.path})"

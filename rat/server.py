@@ -353,6 +353,7 @@ class RatServer:
             if self._sweep_handle is not None:
                 self._sweep_handle.cancel()
             self._close_listeners()
+            await service.standing_task.close()
             try:
                 if self._started_app:
                     self._started_app = False

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from rat.clock import Clock
 from rat.config import ServerConfig
 from rat.procedures import begins_later
+from rat.tasks import StandingTask
 
 if TYPE_CHECKING:
     from rat.app import Rat
@@ -86,6 +87,7 @@ class Service:
         "on_full",
         "on_room",
         "quick_calls",
+        "standing_task",
         "waits",
     )
 
@@ -107,6 +109,7 @@ class Service:
         self.access_log = access_log
         self.context = copy_context()
         """What each request's context is copied from."""
+        self.standing_task = StandingTask(loop, self.context)
         self.counters = Counters()
         self.connections: set[Connection] = set()
         self.draining = False

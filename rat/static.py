@@ -76,7 +76,7 @@ class StaticFiles:
         if asked:
             conditional = any(name for name, _ in asked)
             if self.precompressed:
-                codings = accepted_codings([value for name, value in asked if not name])
+                codings = accepted_codings(b",".join(value for name, value in asked if not name))
         known = self._cache.get((path, codings))
         if known is not None:
             return answer_file(request, *known) if conditional else answer_whole(*known)

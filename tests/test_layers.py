@@ -80,6 +80,7 @@ ROOMS = {
             "rat.sendfile",
             "rat.server",
             "rat.service",
+            "rat.tasks",
         ),
         ("names", "ground", "codec", "http1", "frames", "stream", "application", "transport"),
         ("uvloop",),

@@ -2,23 +2,29 @@
 
 One regular expression screens and reads a head at once; what it does not match is no error but goes to screen and h11
 from the first byte.  It must never match what those refuse, nor read it differently: tests/http1/test_fastlane.py holds
-it to that.  No cache holds whole heads: only lines and beginnings of our own answers.
+it to that.  `rat.http1._lane` is the same in C, where it could be built; the environment variable ``RAT_LANE``
+(``native`` or ``reference``) decides for those who want to.  No cache holds whole heads: only lines and beginnings of
+our own answers.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeAlias
 
 from rat.config import Limits
-from rat.events import CompleteResponse, KeptFields
+from rat.events import FieldLines, KeptFields, RequestReceived
 from rat.http1.answer import JOIN_BELOW, NO_CONTENT, PLANNED_FIELDS, REASONS, check_field
 
-__all__ = ["LaneMatch", "LaneWriter", "lane_pattern", "lane_size", "lane_writer", "write_head"]
+__all__ = ["HeadReader", "LaneWriter", "implementation", "lane_reader", "lane_writer", "reference_reader", "write_head"]
 
-LaneMatch = Callable[[bytes, int], re.Match[bytes] | None]
+HeadReader: TypeAlias = Callable[[bytes, int], RequestReceived | None]
+"""Called with bytes and where a head begins in them; None for one that is not whole, or not for the lane."""
+CompleteWriter: TypeAlias = Callable[[int, FieldLines, object, bytes], bytes | None]
+"""As ``LaneWriter.complete``."""
 
 _TCHAR = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 # The letters c, e, h and t begin the names that have a say in framing, and have their own branches: a name that
@@ -51,18 +57,92 @@ _HEAD = (
 )
 
 
-@lru_cache(maxsize=8)
-def lane_pattern(fields: int) -> LaneMatch:
-    """The matcher of heads with at most *fields* fields, called with bytes and where a head begins in them.
+_METHODS: Final = {name.encode("ascii"): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
+_new: Final = object.__new__
 
-    Its groups have the names of the attributes of RequestReceived, but for ``length`` and ``close``.
+
+def reference_reader(fields: int, size: int) -> HeadReader:
+    """The reader of heads of at most *fields* fields and *size* bytes, in plain Python."""
+    match_head = re.compile(_HEAD.replace(b"FIELDS", b"%d" % fields) if fields > 0 else rb"(?!)").match
+
+    def read_head(data: bytes, at: int) -> RequestReceived | None:
+        match = match_head(data, at)
+        if match is None:
+            return None
+        stop = match.end()
+        if stop - at > size:
+            return None
+        request: RequestReceived = _new(RequestReceived)
+        request._parts = match
+        request.route_key, method, request.path, request.field_section, length, close = match.group(1, 2, 3, 5, 7, 8)
+        # Nine requests of ten have one of these: no new string for them.
+        request.method = _METHODS.get(method) or method.decode("ascii")
+        request.keep_alive = close is None
+        if length is None:
+            request.content_length = 0
+            request.content = b""
+        else:
+            request.content_length = count = int(length)
+            if stop + count > len(data):
+                request.content = None
+            else:
+                request.content = data[stop : stop + count]
+                stop += count
+        request.stop = stop
+        return request
+
+    return read_head
+
+
+@lru_cache(maxsize=64)
+def _field(name: bytes) -> re.Pattern[bytes]:
+    return re.compile(rb"^%b:[ \t]*([^\r\n]*)" % re.escape(name), re.IGNORECASE | re.MULTILINE)
+
+
+def reference_combined_value(field_section: bytes, name: bytes) -> bytes | None:
+    """The value of the field *name* (given in lower case) in a judged field section, or None without one.
+
+    Several are joined by commas (RFC 9110, section 5.3).  For one field it costs a tenth of parsing all.
     """
-    return re.compile(_HEAD.replace(b"FIELDS", b"%d" % fields) if fields else rb"(?!)").match
+    values = _field(name).findall(field_section)
+    return b", ".join(value.rstrip(b" \t") for value in values) if values else None
 
 
-def lane_size(limits: Limits) -> int:
-    """A head up to this size keeps every bound on bytes, whatever it looks like."""
-    return min(limits.request_line, limits.head, limits.field_line)
+def _choose() -> str:
+    wanted = os.environ.get("RAT_LANE", "")
+    if wanted not in ("", "native", "reference"):
+        raise ImportError(f"RAT_LANE is {wanted!r}, and may be 'native' or 'reference'")
+    if wanted != "reference":
+        try:
+            import rat.http1._lane  # noqa: F401
+        except ImportError as error:  # not built, or not for this interpreter
+            if wanted == "native":
+                raise ImportError("RAT_LANE is 'native', and rat.http1._lane is not built") from error
+        else:
+            return "native"
+    return "reference"
+
+
+implementation: Final = _choose()
+"""``native`` or ``reference``: which reader of heads servers use."""
+
+
+combined_value: Callable[[bytes, bytes], bytes | None]
+if implementation == "native":
+    from rat.http1._lane import combined_value
+else:
+    combined_value = reference_combined_value
+
+
+@lru_cache(maxsize=8)
+def lane_reader(limits: Limits) -> HeadReader:
+    """The reader of heads that keep *limits*, whatever they look like."""
+    size = min(limits.request_line, limits.head, limits.field_line)
+    if implementation == "reference":
+        return reference_reader(limits.fields, size)
+    from rat.http1._lane import head_reader
+
+    return head_reader(RequestReceived, limits.fields, size)
 
 
 def write_head(status: int, lines: list[tuple[bytes, bytes]]) -> bytes:
@@ -82,7 +162,10 @@ _KEPT_SIZE = 128
 class LaneWriter:
     """Writes complete answers from prebuilt parts; one for all connections with the same Server field."""
 
-    __slots__ = ("_blocks", "_date", "_lines", "_server", "_starts")
+    __slots__ = ("_blocks", "_date", "_lines", "_server", "_starts", "write")
+
+    write: CompleteWriter
+    """``complete``, in C where that could be built."""
 
     def __init__(self, server: bytes | None) -> None:
         self._server = b"" if server is None else b"Server: %b\r\n" % server
@@ -90,9 +173,14 @@ class LaneWriter:
         self._starts: dict[int, bytes] = {}
         self._lines: dict[tuple[bytes, bytes], bytes] = {}
         self._blocks: dict[tuple[tuple[bytes, bytes], ...], bytes] = {}
+        self.write = self.complete
+        if implementation == "native":
+            from rat.http1._lane import answer_writer
 
-    def complete(self, event: CompleteResponse, date: bytes) -> bytes | None:
-        """The bytes of *event* on a connection that stays open, for a method that wants content; None if unusual.
+            self.write = answer_writer(self.complete, self._starts, self._blocks)
+
+    def complete(self, status: int, fields: FieldLines, content: object, date: bytes) -> bytes | None:
+        """The bytes of an answer on a connection that stays open, to a method that wants content; None if unusual.
 
         *date* may be a new object each second, and is compared by identity.  Raises LocalProtocolError for a field that
         cannot be sent.
@@ -100,12 +188,11 @@ class LaneWriter:
         if date is not self._date:
             self._date = date
             self._starts.clear()
-        start = self._starts.get(event.status)
+        start = self._starts.get(status)
         if start is None:
-            start = self._start(event.status, date)
+            start = self._start(status, date)
             if start is None:
                 return None
-        content = event.content
         if type(content) is not bytes:
             return None
         size = len(content)
@@ -115,11 +202,6 @@ class LaneWriter:
             end = b"Content-Length: %d\r\n\r\n" % size
         else:
             return None
-        fields = event.fields
-        lines = self._lines
-        if len(fields) == 1:
-            line = lines.get(fields[0]) or self._line(fields[0])
-            return None if line is None else b"".join((start, line, end, content))
         if type(fields) is KeptFields:
             block = fields.written
             if block is not None:
@@ -129,6 +211,7 @@ class LaneWriter:
             block = self._blocks.get(fields)
             if block is not None:
                 return b"".join((start, block, end, content))
+        lines = self._lines
         written: list[bytes] = []
         for field in fields:
             line = lines.get(field) or self._line(field)

@@ -89,6 +89,21 @@ class AnswerSide(ABC):
         self.must_close = True
         self._quick = False
 
+    def answer(self, status: int, fields: FieldLines, content: Any) -> bytes | None:
+        """What ``send`` gives for a CompleteResponse of these, in one buffer, where it is a plain one; else None.
+
+        An event less for nearly every request (bench/cases.py: 1,800 instructions of 45,000).  Raises as ``send``.
+        """
+        if self._quick and self.state is _ANSWER and self._answer is _OWED:
+            wire = self._lane_writer.write(status, fields, content, self._date())
+            if wire is not None:
+                self._quick = False
+                self._answer = _NONE
+                self._request = None
+                self.state = _ANSWERED
+                return wire
+        return None
+
     def send(self, event: Any) -> Wire:
         """What to write for *event*: Complete- and InformationalResponse, ResponseStart, ResponseContent, ResponseEnd.
 
@@ -97,15 +112,8 @@ class AnswerSide(ABC):
         """
         kind = type(event)
         if kind is CompleteResponse:
-            if self._quick and self.state is _ANSWER and self._answer is _OWED:
-                wire = self._lane_writer.complete(event, self._date())
-                if wire is not None:
-                    self._quick = False
-                    self._answer = _NONE
-                    self._request = None
-                    self.state = _ANSWERED
-                    return [wire]
-            return self._send_complete(event)
+            wire = self.answer(event.status, event.fields, event.content)
+            return self._send_complete(event) if wire is None else [wire]
         if kind is ResponseContent:
             return self._send_content(event.data)
         if kind is ResponseStart:

@@ -138,6 +138,12 @@ def coded_fields(fields: FieldLines, coding: str | None) -> list[tuple[bytes, by
     return lines
 
 
+@functools.lru_cache(maxsize=128)
+def uncoded_fields(status: int, fields: tuple[tuple[bytes, bytes], ...]) -> FieldLines | None:
+    """``coded_fields`` without a coding, for long content whose fields are a constant; None where none is worth it."""
+    return tuple(coded_fields(fields, None)) if is_worth_coding(status, fields, None) else None
+
+
 # -- the bytes
 
 

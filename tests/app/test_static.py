@@ -11,7 +11,8 @@ import pytest
 
 from rat import Rat
 from rat.errors import ConfigError
-from rat.negotiation import ACCEPT_ENCODING, accepted_codings
+from rat.http1.fastlane import combined_value
+from rat.negotiation import accepted_codings
 from rat.opening import SMALL, FileCache
 from rat.static import StaticFiles
 from tests.app.support import answer, content_of, json_of, length_of
@@ -342,7 +343,7 @@ async def test_a_sibling_that_leads_outside_is_no_sibling(siblings: Path) -> Non
     ],
 )
 def test_accepted_codings(section: bytes, codings: tuple[str | None, ...]) -> None:
-    assert accepted_codings(ACCEPT_ENCODING.findall(b"\n" + section)) == codings
+    assert accepted_codings(combined_value(section, b"accept-encoding")) == codings
 
 
 def test_the_root_may_be_a_link_itself(tree: Path, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -25,6 +25,18 @@ from rat.http1 import fastlane
 from rat.http1.engine import HttpEngine
 from tests.http1.feeding import Log, byte_by_byte, converse, engine, every_split, joined
 from tests.http1.heads import CLIENTS, wires
+
+
+@pytest.fixture(autouse=True, params=["native", "reference"])
+def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Everything here holds of both readers of heads."""
+    if request.param == "native":
+        pytest.importorskip("rat.http1._lane", reason="the reader in C is not built")
+    monkeypatch.setattr(fastlane, "implementation", request.param)
+    forget = fastlane.lane_reader.cache_clear
+    forget()
+    yield
+    forget()
 
 
 def compare(pieces: list[bytes], lanes: list[bool], limits: Limits | None = None) -> Log:
@@ -176,16 +188,14 @@ MUTATIONS = [
 ]
 
 
+@pytest.mark.parametrize("reader", ["reference"], indirect=True)
 @pytest.mark.parametrize(("what", "old", "new"), MUTATIONS, ids=[mutation[0] for mutation in MUTATIONS])
 def test_a_mutation_of_the_lane_is_noticed(what: str, old: bytes, new: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     assert old in fastlane._HEAD
-    fastlane.lane_pattern.cache_clear()
     monkeypatch.setattr(fastlane, "_HEAD", re.sub(re.escape(old), lambda _: new, fastlane._HEAD))
-    try:
-        assert any(disagreements(seed, 400)[0] for seed in range(3, 15))
-    finally:
-        monkeypatch.undo()
-        fastlane.lane_pattern.cache_clear()
+    mutant = fastlane.reference_reader(100, 8192)
+    monkeypatch.setattr(fastlane, "lane_reader", lambda limits: mutant)
+    assert any(disagreements(seed, 400)[0] for seed in range(3, 15))
 
 
 ANSWERS: list[tuple[int, FieldLines, bytes]] = [
@@ -279,6 +289,6 @@ def test_the_date_is_renewed_and_lines_do_not_pile_up() -> None:
 
 
 def test_every_port_takes_the_lane_and_no_larger_number() -> None:
-    match = fastlane.lane_pattern(100)
+    read = fastlane.lane_reader(Limits())
     head = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n"
-    assert [port for port in range(70_000) if match(head % port, 0)] == list(range(65_536))
+    assert [port for port in range(70_000) if read(head % port, 0)] == list(range(65_536))

@@ -1,0 +1,180 @@
+/* Writes plain answers: rat.http1.fastlane.LaneWriter.complete, for answers whose parts have been written before.
+
+   What has a part that is not known goes to that method, which writes it and then knows the part. */
+#include "lane.h"
+
+enum { JOIN_BELOW = 64 * 1024 };
+
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc call;
+    State *st;
+    PyObject *module;
+    PyObject *complete;     /* the method of the LaneWriter */
+    PyObject *starts;       /* its dict: status to status line, Date and Server */
+    PyObject *blocks;       /* its dict: tuple of fields to their lines */
+    PyObject *date;         /* of which starts holds the lines */
+} Writer;
+
+static const char LENGTH[] = "Content-Length: ";
+enum { LENGTH_SIZE = sizeof LENGTH - 1 };
+
+/* The answer of parts that are known, or NULL, with or without an exception. */
+static PyObject *from_known_parts(Writer *self, PyObject *status, PyObject *fields, PyObject *content) {
+    if (!PyBytes_CheckExact(content) || !PyTuple_Check(fields)) return NULL;
+    Py_ssize_t size = PyBytes_GET_SIZE(content), block_size = 0;
+    if (size >= JOIN_BELOW) return NULL;
+    PyObject *start = PyDict_GetItemWithError(self->starts, status);
+    if (start == NULL) return NULL;
+    PyObject *block = NULL;
+    if (PyTuple_GET_SIZE(fields) > 0) {
+        if (PyTuple_CheckExact(fields)) {
+            block = PyDict_GetItemWithError(self->blocks, fields);
+            Py_XINCREF(block);
+        } else /* KeptFields, or what is like it */
+            block = PyObject_GetAttr(fields, self->st->written);
+        if (block == NULL) return NULL;
+        if (!PyBytes_CheckExact(block)) {
+            Py_DECREF(block);
+            return NULL;
+        }
+        block_size = PyBytes_GET_SIZE(block);
+    }
+    char digits[8];
+    int first = sizeof digits;
+    Py_ssize_t rest = size;
+    do digits[--first] = '0' + rest % 10;
+    while ((rest /= 10) > 0);
+    Py_ssize_t digit_count = (Py_ssize_t)sizeof digits - first, start_size = PyBytes_GET_SIZE(start);
+    PyObject *wire =
+        PyBytes_FromStringAndSize(NULL, start_size + block_size + LENGTH_SIZE + digit_count + 4 + size);
+    if (wire == NULL) {
+        Py_XDECREF(block);
+        return NULL;
+    }
+    char *p = PyBytes_AS_STRING(wire);
+    memcpy(p, PyBytes_AS_STRING(start), start_size);
+    p += start_size;
+    if (block != NULL) memcpy(p, PyBytes_AS_STRING(block), block_size);
+    Py_XDECREF(block);
+    p += block_size;
+    memcpy(p, LENGTH, LENGTH_SIZE);
+    p += LENGTH_SIZE;
+    memcpy(p, digits + first, digit_count);
+    p += digit_count;
+    memcpy(p, "\r\n\r\n", 4);
+    memcpy(p + 4, PyBytes_AS_STRING(content), size);
+    return wire;
+}
+
+static PyObject *writer_call(PyObject *callable, PyObject *const *args, size_t flags, PyObject *names) {
+    Writer *self = (Writer *)callable;
+    if (PyVectorcall_NARGS(flags) != 4 || names != NULL) {
+        PyErr_SetString(PyExc_TypeError, "a writer of answers takes status, fields, content and date");
+        return NULL;
+    }
+    if (args[3] == self->date) {
+        PyObject *wire = from_known_parts(self, args[0], args[1], args[2]);
+        if (wire != NULL || PyErr_Occurred()) {
+            if (wire == NULL && !PyErr_ExceptionMatches(PyExc_MemoryError)) /* odd fields are the method's to judge */
+                PyErr_Clear();
+            else
+                return wire;
+        }
+    }
+    PyObject *wire = PyObject_Vectorcall(self->complete, args, 4, NULL);
+    if (wire != NULL) Py_XSETREF(self->date, Py_NewRef(args[3]));
+    return wire;
+}
+
+static int writer_traverse(Writer *self, visitproc visit, void *arg) {
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->module);
+    Py_VISIT(self->complete);
+    Py_VISIT(self->starts);
+    Py_VISIT(self->blocks);
+    Py_VISIT(self->date);
+    return 0;
+}
+
+static int writer_clear(Writer *self) {
+    Py_CLEAR(self->module);
+    Py_CLEAR(self->complete);
+    Py_CLEAR(self->starts);
+    Py_CLEAR(self->blocks);
+    Py_CLEAR(self->date);
+    return 0;
+}
+
+static void writer_dealloc(Writer *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    writer_clear(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyMemberDef writer_members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Writer, call), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+static PyType_Slot writer_slots[] = {
+    {Py_tp_dealloc, writer_dealloc}, {Py_tp_traverse, writer_traverse}, {Py_tp_clear, writer_clear},
+    {Py_tp_members, writer_members}, {Py_tp_call, PyVectorcall_Call}, {0, NULL},
+};
+PyType_Spec writer_spec = {
+    .name = "rat.http1._lane.AnswerWriter",
+    .basicsize = sizeof(Writer),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_IMMUTABLETYPE |
+             Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = writer_slots,
+};
+
+PyObject *answer_writer(PyObject *module, PyObject *args) {
+    State *st = PyModule_GetState(module);
+    PyObject *complete, *starts, *blocks;
+    if (!PyArg_ParseTuple(args, "OO!O!:answer_writer", &complete, &PyDict_Type, &starts, &PyDict_Type, &blocks))
+        return NULL;
+    Writer *self = (Writer *)st->writer_type->tp_alloc(st->writer_type, 0);
+    if (self == NULL) return NULL;
+    self->call = writer_call;
+    self->st = st;
+    self->module = Py_NewRef(module);
+    self->complete = Py_NewRef(complete);
+    self->starts = Py_NewRef(starts);
+    self->blocks = Py_NewRef(blocks);
+    return (PyObject *)self;
+}
+
+/* -- one field of a field section */
+
+PyObject *combined_value(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    if (count != 2 || !PyBytes_CheckExact(args[0]) || !PyBytes_CheckExact(args[1])) {
+        PyErr_SetString(PyExc_TypeError, "combined_value takes a field section and a name in lower case, both bytes");
+        return NULL;
+    }
+    const unsigned char *p = (const unsigned char *)PyBytes_AS_STRING(args[0]), *end = p + PyBytes_GET_SIZE(args[0]);
+    const char *name = PyBytes_AS_STRING(args[1]);
+    Py_ssize_t size = PyBytes_GET_SIZE(args[1]);
+    PyObject *found = NULL;
+    while (p < end) {
+        const unsigned char *line_end = memchr(p, '\r', end - p);
+        if (line_end == NULL) line_end = end;
+        if (line_end - p > size && p[size] == ':' && is_name(p, size, name)) {
+            const unsigned char *value = p + size + 1, *value_end = line_end;
+            while (value < value_end && is_space(*value)) value++;
+            while (value < value_end && is_space(value_end[-1])) value_end--;
+            PyObject *piece = PyBytes_FromStringAndSize((const char *)value, value_end - value);
+            if (found == NULL)
+                found = piece;
+            else {
+                PyObject *comma = PyBytes_FromStringAndSize(", ", 2);
+                PyBytes_ConcatAndDel(&found, comma);
+                PyBytes_ConcatAndDel(&found, piece);
+            }
+            if (found == NULL) return NULL;
+        }
+        p = line_end + 2;
+    }
+    return found == NULL ? Py_NewRef(Py_None) : found;
+}

@@ -1,0 +1,235 @@
+"""The reader of heads in C is the regular expression to the bit, on whatever bytes."""
+
+from __future__ import annotations
+
+import gc
+import os
+import random
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from rat.errors import LocalProtocolError
+from rat.events import KeptFields, RequestReceived
+from rat.http1 import fastlane
+from tests.http1.feeding import ATTRIBUTES
+from tests.http1.heads import CLIENTS, mutated, wires
+
+native: Any = pytest.importorskip("rat.http1._lane", reason="the reader in C is not built")
+
+SIZE = 2000
+FIELDS = 9
+by_c = native.head_reader(RequestReceived, FIELDS, SIZE)
+by_expression = fastlane.reference_reader(FIELDS, SIZE)
+
+
+def outcome(read: fastlane.HeadReader, data: bytes, at: int) -> Any:
+    request = read(data, at)
+    if request is None:
+        return None
+    return [getattr(request, name) for name in (*ATTRIBUTES, "content", "stop", "trailers")], type(request)
+
+
+def agree(data: bytes, at: int = 0) -> bool:
+    """Whether the head was read; the readers must agree on that and on all that was read."""
+    expected = outcome(by_expression, data, at)
+    assert outcome(by_c, data, at) == expected, (data, at)
+    return expected is not None
+
+
+def test_generated_heads() -> None:
+    source = random.Random(11)
+    taken = 0
+    for number, wire in enumerate(wires(12, 20_000)):
+        taken += agree(mutated(source, wire) if number % 2 else wire)
+    assert taken > 7_000
+
+
+def test_every_beginning_and_every_offset() -> None:
+    taken = 0
+    for wire in [*CLIENTS.values(), *wires(13, 40)]:
+        for place in range(len(wire) + 1):
+            taken += agree(wire[:place])
+            taken += agree(wire, place)
+            agree(b"x" * place + wire, place)
+    assert taken > 1_000
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_every_byte_at_every_place(name: str) -> None:
+    wire = CLIENTS[name]
+    source = random.Random(14)
+    for place in range(len(wire)):
+        for byte in (*b"\x00\t\n\r :?#\x7f\x80\xff", source.randrange(256), source.randrange(256)):
+            agree(wire[:place] + bytes([byte]) + wire[place + 1 :])
+
+
+PIECES = st.sampled_from(
+    [
+        *(b"GET ", b"HEAD ", b"CONNECT ", b"/", b"?", b"#", b" HTTP/1.1\r\n", b"\r\n", b"\r", b"\n", b"\t", b" ", b":"),
+        *(
+            b"Host: a\r\n",
+            b"host:b:80\r\n",
+            b"HOST: c\r\n",
+            b"Host: a:65536\r\n",
+            b"Host: a:00080\r\n",
+            b"Host: a:\r\n",
+        ),
+        *(b"Content-Length: 3\r\n", b"content-length:0\r\n", b"Content-Length: 00000000000000000009\r\n", b"abc"),
+        *(b"Connection: close\r\n", b"connection: Keep-Alive \r\n", b"Connection: keep-alive, x\r\n", b"Connection:"),
+        *(b"Expect: x\r\n", b"Expected: x\r\n", b"Transfer-Encoding: chunked\r\n", b"Cookie: a=b\r\n", b"C: d\r\n"),
+        *(b"X: " + b"v" * 15 + b"\x7f\r\n", b"X: " + b"v" * 16 + b"\t" + b"w" * 40 + b"\r\n", b"\xff", b"\x00"),
+    ]
+)
+
+
+@given(st.lists(PIECES | st.binary(max_size=3), max_size=14).map(b"".join))
+@example(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+@settings(max_examples=1500, deadline=None)
+def test_heads_of_pieces(tail: bytes) -> None:
+    agree(tail)
+    agree(b"GET /" + tail)
+    agree(b"GET / HTTP/1.1\r\nHost: a\r\n" + tail + b"\r\n")
+
+
+@pytest.mark.parametrize("edge", [-1, 0, 1])
+def test_bounds_at_their_edges(edge: int) -> None:
+    head = b"GET / HTTP/1.1\r\nHost: a\r\n"
+    assert agree(head + b"X: y\r\n" * (FIELDS - 1 + edge) + b"\r\n") is (edge <= 0)
+    filler = SIZE + edge - len(head) - len(b"X: \r\n\r\n")
+    assert agree(head + b"X: " + b"v" * filler + b"\r\n\r\n") is (edge <= 0)
+    for digits in (18, 19, 20):
+        assert agree(head + b"Content-Length: " + b"9" * digits + b"\r\n\r\n") is (digits < 20)
+
+
+def test_what_is_no_head_reader() -> None:
+    class Bare:
+        __slots__ = ("_parts",)
+
+    class Odd(RequestReceived):
+        method = property(lambda self: "GET")
+
+    with pytest.raises(AttributeError, match="method"):
+        native.head_reader(Bare, 1, 1)
+    with pytest.raises(TypeError, match="Odd has no slot method"):
+        native.head_reader(Odd, 1, 1)
+    for arguments in [(b"GET",), (b"GET", 0, 0), ("GET", 0), (bytearray(b"GET"), 0)]:
+        with pytest.raises(TypeError, match="takes bytes and where a head begins"):
+            by_c(*arguments)
+    with pytest.raises(ValueError, match="begins at -1"):
+        by_c(b"GET", -1)
+    request = by_c(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", 0)
+    with pytest.raises(IndexError):
+        request._parts["close"]
+    with pytest.raises(IndexError):
+        request._parts[3]
+
+
+def test_no_reference_is_lost() -> None:
+    data = b"POST /a?b HTTP/1.1\r\nHost: example.org\r\nContent-Length: 3\r\n\r\nabc" + b"x" * 9
+
+    def once() -> None:
+        for wire in (data, data[:-10], data[:30], data.replace(b"POST", b"BREW"), data.replace(b"?b", b"")):
+            request = by_c(wire, 0)
+            if request is not None:
+                assert request.authority == b"example.org"
+                assert request.target.startswith(b"/a")
+                assert request.fields
+
+    once()
+    gc.collect()
+    before = sys.getrefcount(data), len(gc.get_objects()), sys.getallocatedblocks()
+    for _ in range(200):
+        once()
+    gc.collect()
+    after = sys.getrefcount(data), len(gc.get_objects()), sys.getallocatedblocks()
+    assert all(new - old < 20 for old, new in zip(before, after, strict=True))
+
+
+NAMES = [b"accept", b"accept-encoding", b"x", b"host"]
+LINES = st.builds(
+    lambda name, space, value, end: name + b":" + space + value + end + b"\r\n",
+    st.sampled_from([b"Accept", b"ACCEPT", b"accept-Encoding", b"X", b"x", b"Acceptx", b"HOST", b"a"]),
+    st.sampled_from([b"", b" ", b"\t "]),
+    st.sampled_from([b"", b"a", b"gzip;q=0.5, br", b"x: y", b"accept:z", b"\xff"]),
+    st.sampled_from([b"", b" ", b"\t"]),
+)
+
+
+@given(st.lists(LINES, max_size=6).map(b"".join))
+@settings(max_examples=500, deadline=None)
+def test_one_field_is_found_alike(section: bytes) -> None:
+    request = RequestReceived("GET", b"/", b"/", b"", b"GET /", "1.1", b"", section, 0, True, False, b"")
+    for name in NAMES:
+        values = [value for known, value in request.fields if known == name]
+        expected = b", ".join(values) if values else None
+        assert fastlane.reference_combined_value(section, name) == expected
+        assert native.combined_value(section, name) == expected
+
+
+def test_combined_value_takes_bytes() -> None:
+    for arguments in [(b"",), (b"", "x"), ("", b"x"), (b"", b"x", b"y")]:
+        with pytest.raises(TypeError, match="combined_value takes"):
+            native.combined_value(*arguments)
+
+
+def test_answers_of_known_parts_are_those_of_the_method() -> None:
+    """Each answer three times: the second and third are made of parts that the first has made known."""
+    by_method = fastlane.LaneWriter(b"rat")
+    calls = 0
+
+    def counted(*arguments: Any) -> bytes | None:
+        nonlocal calls
+        calls += 1
+        return by_method.complete(*arguments)
+
+    write = native.answer_writer(counted, by_method._starts, by_method._blocks)
+    reference = fastlane.LaneWriter(b"rat")
+    pair = ((b"a", b"b"), (b"c", b"d"))
+    fields = [(), pair[:1], pair, list(pair), ((b"date", b"x"),), KeptFields(pair), KeptFields(((b"date", b"x"),))]
+    contents = [b"x" * size for size in (0, 1, 9, 10, 1023, 1024, 65_535, 65_536)] + [bytearray(b"x"), memoryview(b"y")]
+    for date in (b"Sun, 06 Nov 1994 08:49:37 GMT", b"Sun, 06 Nov 1994 08:49:38 GMT"):
+        for status in (200, 404, 204, 599):
+            for lines in fields:
+                for content in contents:
+                    expected = reference.complete(status, lines, content, date)
+                    assert [write(status, lines, content, date) for _ in range(3)] == [expected] * 3
+    calls = 0
+    assert write(200, fields[1], b"hello", date) is not None
+    assert calls == 0
+    with pytest.raises(TypeError, match="status, fields, content and date"):
+        write(200, (), b"")
+    with pytest.raises(TypeError):
+        native.answer_writer(counted, {}, None)
+
+
+def test_an_answer_that_the_method_refuses_is_refused() -> None:
+    writer = fastlane.LaneWriter(None)
+    write = native.answer_writer(writer.complete, writer._starts, writer._blocks)
+    for _ in range(2):
+        with pytest.raises(LocalProtocolError, match="control bytes"):
+            write(200, ((b"a", b"b\nc"),), b"", b"now")
+        with pytest.raises(TypeError, match="unhashable"):
+            write(200, ((b"a", []),), b"", b"now")
+        assert write(200, (), b"ok", b"now").endswith(b"ok")
+
+
+def chosen(wanted: str, program: str = "") -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "RAT_LANE": wanted}
+    program += "; from rat.http1 import fastlane; print(fastlane.implementation)"
+    return subprocess.run(
+        [sys.executable, "-c", program.strip("; ")], env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_reader_can_be_chosen() -> None:
+    hidden = "import sys; sys.modules['rat.http1._lane'] = None"
+    assert chosen("").stdout == "native\n"
+    assert chosen("reference").stdout == "reference\n"
+    assert chosen("", hidden).stdout == "reference\n"
+    assert "RAT_LANE is 'native', and rat.http1._lane is not built" in chosen("native", hidden).stderr
+    assert "RAT_LANE is 'fast', and may be 'native' or 'reference'" in chosen("fast").stderr

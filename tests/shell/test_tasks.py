@@ -1,0 +1,257 @@
+"""A task that serves again is one of its own to everybody who looks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import weakref
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from rat.tasks import REUSES, StandingTask
+
+pytestmark = pytest.mark.skipif(not REUSES, reason="tasks are eager on this interpreter, and none serves again")
+
+VARIABLE: contextvars.ContextVar[Any] = contextvars.ContextVar("VARIABLE")
+BASE: contextvars.ContextVar[list[int]] = contextvars.ContextVar("BASE")
+
+Work = Coroutine[Any, Any, None]
+
+
+class Stand:
+    """A standing task whose works are run as the loop would run them: from a callback, not from a task."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.standing = StandingTask(self.loop, contextvars.copy_context())
+
+    async def call(self, function: Callable[[], Any]) -> Any:
+        """What *function* gives, called from the loop."""
+        result: asyncio.Future[Any] = self.loop.create_future()
+
+        def call() -> None:
+            try:
+                result.set_result(function())
+            except Exception as error:
+                result.set_exception(error)
+
+        self.loop.call_soon(call)
+        return await result
+
+    async def run(self, work: Callable[[], Work]) -> asyncio.Task[None] | None:
+        """The task that goes on with *work*, if it does."""
+        while not await self.call(self.standing.is_ready):
+            await asyncio.sleep(0)
+        return await self.call(lambda: self.standing.run(work()))  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+async def stand() -> Any:
+    stand = Stand()
+    yield stand
+    await stand.standing.close()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def identity(seen: list[int]) -> None:
+    """Notes which task it runs in, and keeps nothing of it."""
+    task = asyncio.current_task()
+    assert task is not None
+    seen.append(id(task))
+
+
+async def test_work_that_does_not_wait_shares_a_task(stand: Stand) -> None:
+    seen: list[int] = []
+    for _ in range(5):
+        assert await stand.run(lambda: identity(seen)) is None
+    assert len(set(seen)) == 1
+
+
+KEPT: list[Any] = []
+
+
+async def keeps_it() -> None:
+    KEPT.append(asyncio.current_task())
+
+
+async def keeps_a_weak_reference() -> None:
+    KEPT.append(weakref.WeakKeyDictionary({asyncio.current_task(): 1}))
+
+
+async def adds_a_callback() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.add_done_callback(lambda task: KEPT.append("called"))
+
+
+async def names_it() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.set_name("mine")
+
+
+async def sets_a_variable() -> None:
+    VARIABLE.set(1)
+
+
+async def changes_a_variable() -> None:
+    BASE.set(list(BASE.get()))
+
+
+@pytest.mark.parametrize(
+    "work",
+    [keeps_it, keeps_a_weak_reference, adds_a_callback, names_it, sets_a_variable, changes_a_variable],
+    ids=lambda work: work.__name__,
+)
+async def test_a_task_that_was_seen_is_not_used_again(work: Callable[[], Work]) -> None:
+    KEPT.clear()
+    BASE.set([1])
+    stand = Stand()
+    task = None
+
+    async def first() -> None:
+        nonlocal task
+        task = weakref.ref(asyncio.current_task())
+        await work()
+
+    assert await stand.run(first) is None
+    await asyncio.sleep(0)
+    assert task is not None
+    ended = task()
+    assert ended is None or (ended.done() and not ended.cancelled() and ended.exception() is None)
+    if work is adds_a_callback:
+        assert KEPT == ["called"]
+
+    async def second() -> None:
+        current = asyncio.current_task()
+        assert current is not ended
+        assert current is not None
+        assert current.get_name() != "mine"
+        assert VARIABLE.get("unset") == "unset"
+        assert BASE.get() == [1]
+
+    checked: list[BaseException | None] = []
+
+    async def check() -> None:
+        try:
+            await second()
+            checked.append(None)
+        except AssertionError as error:
+            checked.append(error)
+
+    assert await stand.run(check) is None
+    assert checked == [None]
+    KEPT.clear()
+    await stand.standing.close()
+
+
+async def test_work_that_waits_has_the_task_for_itself(stand: Stand) -> None:
+    gate = asyncio.Event()
+    seen: list[int] = []
+
+    async def waits() -> None:
+        VARIABLE.set("mine")
+        await identity(seen)
+        await gate.wait()
+        await identity(seen)
+        assert VARIABLE.get() == "mine"
+
+    task = await stand.run(waits)
+    assert task is not None
+    assert not task.done()
+    assert await stand.run(lambda: identity(seen)) is None
+    gate.set()
+    await task
+    first, other, second = seen
+    assert first == second == id(task)
+    assert other != first
+
+
+async def test_work_that_waits_can_be_cancelled(stand: Stand) -> None:
+    cleaned = []
+
+    async def waits() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cleaned.append(True)
+
+    task = await stand.run(waits)
+    assert task is not None
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert cleaned == [True]
+
+
+async def test_what_asyncio_asks_of_a_task(stand: Stand) -> None:
+    done: list[str] = []
+
+    async def structured() -> None:
+        async with asyncio.timeout(10):
+            done.append("timeout")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0):
+                await asyncio.sleep(10)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(identity([]))
+        done.append("group")
+
+    for _ in range(2):
+        task = await stand.run(structured)
+        assert task is not None
+        await task
+    assert done == ["timeout", "group"] * 2
+
+
+async def test_work_that_cancels_its_own_task(stand: Stand) -> None:
+    async def cancels() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+
+    assert await stand.run(cancels) is None
+    seen: list[int] = []
+    assert await stand.run(lambda: identity(seen)) is None
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), asyncio.CancelledError()], ids=["error", "cancelled"])
+async def test_work_that_raises_ends_the_task_alone(
+    stand: Stand, error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported: list[dict[str, Any]] = []
+    stand.loop.set_exception_handler(lambda loop, context: reported.append(context))
+
+    async def fails() -> None:
+        raise error
+
+    assert await stand.run(fails) is None
+    seen: list[int] = []
+    assert await stand.run(lambda: identity(seen)) is None
+    assert len(seen) == 1
+    error.__traceback__ = None
+
+
+async def test_not_ready_inside_of_a_task(stand: Stand) -> None:
+    assert await stand.run(lambda: identity([])) is None
+    assert await stand.call(stand.standing.is_ready)
+    assert not stand.standing.is_ready()
+
+
+async def test_a_standing_task_that_is_cancelled_is_replaced(stand: Stand) -> None:
+    assert await stand.run(lambda: identity([])) is None
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+        task.cancel()
+    assert not await stand.call(stand.standing.is_ready)
+    seen: list[int] = []
+    assert await stand.run(lambda: identity(seen)) is None
+    assert len(seen) == 1
+    await asyncio.sleep(0)
+
+
+async def test_closed_before_it_was_used() -> None:
+    await StandingTask(asyncio.get_running_loop(), contextvars.copy_context()).close()
