@@ -167,24 +167,24 @@ class CallTasks:
         """Send what a handler gave in the end: a value, or all that a stream holds."""
         owner = self._owner
         engine = owner.engine
-        send: Callable[[int, Any], Any]
         if type(result) in VALUE_TYPES:
             await owner.writable()
             engine.answer(stream_id, result)
             return
-        if isinstance(result, Blob):
-            send = owner.send_data
-        elif isinstance(result, AsyncIterable | Iterator):
-            send = owner.send_item
-        else:
+        if not isinstance(result, Blob | AsyncIterable | Iterator):
             engine.answer(stream_id, result)
             return
         self._streaming[stream_id] = None
+        is_blob = isinstance(result, Blob)
         source: AsyncIterable[Any] = result if isinstance(result, AsyncIterable | Blob) else threaded(result)
         items: Any = aiter(source)
         try:
             async for item in items:
-                await send(stream_id, item)
+                if is_blob:
+                    await owner.send_data(stream_id, item)
+                elif not owner.send_at_once(stream_id, item):
+                    await owner.send_item(stream_id, item)
+                    await asyncio.sleep(0)  # a producer that never waits gives way to others
         finally:
             if hasattr(items, "aclose"):
                 await items.aclose()

@@ -130,8 +130,9 @@ class Peer(asyncio.BufferedProtocol):
                 self.abort()
             return
         self.touched = self.now()
-        self.engine.buffer_updated(self._slab, nbytes)
-        self.pump()
+        # A large frame comes in many reads, and all but the last give nothing to do.
+        if self.engine.buffer_updated(self._slab, nbytes):
+            self.pump()
 
     def eof_received(self) -> bool:
         """The peer will send no more; what it is owed is still sent."""
@@ -303,6 +304,17 @@ class Peer(asyncio.BufferedProtocol):
         inbox = self.inboxes[stream_id] = Inbox(taken)
         return inbox
 
+    def send_at_once(self, stream_id: int, value: Any) -> bool:
+        """Send one item, if nothing speaks against it; False: :meth:`send_item` knows what does."""
+        engine = self.engine
+        if self.flow.write_paused or engine.held >= HOLD or not engine.is_live(stream_id) or self.flow.lost:
+            return False
+        if not engine.item(stream_id, value):
+            return False
+        if self._flush_handle is None:
+            self.flush_soon()
+        return True
+
     async def send_item(self, stream_id: int, value: Any) -> None:
         """Send one item; waits for credit and for room in the transport.  Raises StreamOver when the call has ended."""
         while True:
@@ -311,7 +323,10 @@ class Peer(asyncio.BufferedProtocol):
             if self.engine.item(stream_id, value):
                 break
             await self._credit(stream_id)
-        self.flush_soon()
+        if self.engine.held >= HOLD:
+            self.flush()
+        else:
+            self.flush_soon()
         if self.flow.write_paused:
             await self.writable()
 

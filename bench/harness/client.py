@@ -22,7 +22,7 @@ from bench.harness.pace import UNKNOWN, Pace, Trace, between
 from bench.harness.results import FLOOR
 from bench.harness.server import Server
 from bench.harness.turn import Turn
-from bench.harness.workload import Load, Workload
+from bench.harness.workload import Load, Unit, Workload
 from bench.peers.apps.common import INTERVAL
 from rat.cli.bench import RECORD
 
@@ -174,10 +174,17 @@ class Client:
         return turn
 
     def _frames(self, server: Server, workload: Workload, seconds: float) -> Turn:
+        mode = workload.extra.get("mode")
+        if mode and not server.peer.client:
+            command = [sys.executable, "-m", "bench.harness.blob_client", mode, str(server.port)]
+            command += ["--size", str(workload.size), "--call", "" if server.peer.name == FLOOR else workload.path]
+            return self._calls([*command, "-d", str(seconds), "--server-pid", str(server.process.pid)], workload)
         if server.peer.client:
             command = [sys.executable, "-m", "bench.harness.rpc_client", server.peer.client, str(server.port)]
             command += ["--in-flight", str(workload.pipeline), "-d", str(seconds)]
-            return self._calls([*command, "--server-pid", str(server.process.pid)])
+            if mode == "items":
+                command.append("--stream")
+            return self._calls([*command, "--server-pid", str(server.process.pid)], workload)
         command = [sys.executable, "-m", "rat.cli.bench", "frames", f"127.0.0.1:{server.port}", "--json"]
         command += ["-d", str(seconds), "-c", str(workload.connections), "-p", str(workload.pipeline)]
         command += ["--server-pid", str(server.process.pid)]
@@ -196,15 +203,18 @@ class Client:
         else:
             (self.work / "expected").write_text(json.dumps(RECORD))
             command += ["--call", workload.path, "--expect-json", str(self.work / "expected")]
-        return self._calls(command)
+        return self._calls(command, workload)
 
-    def _calls(self, command: list[str]) -> Turn:
+    def _calls(self, command: list[str], workload: Workload) -> Turn:
         _, output, errors, cpu = self.spawn(command)
         turn, figures = _from_json(output, errors, cpu)
         if figures and figures["answers"]:
             turn.answers = figures["answers"]
             turn.rate = figures["answers_per_second"]
             turn.cost = turn.server_cpu / turn.answers * 1e6
+            if workload.unit is Unit.GIGABYTE:
+                turn.rate = figures["content_bytes"] / turn.seconds
+                turn.cost = turn.server_cpu / (figures["content_bytes"] / GB)
         return turn
 
     def _idle(self, server: Server, workload: Workload) -> Turn:

@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 
 ALL = frozenset({"hello", "json", "echo", "upload", "chunked", "big", "small", "events", "idle"})
-FRAMES = frozenset({"frames", "frames-plain"})
+FRAMES = frozenset({"frames", "frames-plain", "blobs", "blob-streams", "items"})
 
 
 @dataclass(frozen=True, slots=True)

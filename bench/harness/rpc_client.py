@@ -17,6 +17,7 @@ from typing import Any
 
 import msgpack  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
+from bench.harness.blob_client import ITEMS
 from rat.cli.bench import RECORD
 from rat.loadgen.histogram import Histogram
 from rat.loadgen.processes import cpu_seconds
@@ -33,6 +34,40 @@ async def grpc_calls(port: int) -> AsyncIterator[Call]:
         yield channel.unary_unary(
             "/bench.Echo/Echo", request_serializer=msgpack.packb, response_deserializer=msgpack.unpackb
         )
+
+
+async def grpc_stream(port: int, duration: float, pid: int) -> dict[str, Any]:
+    """Stream records, call after call, for *duration* seconds."""
+    import grpc
+
+    answers, faults = 0, Counter[str]()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        records = channel.unary_stream(
+            "/bench.Echo/Records", request_serializer=msgpack.packb, response_deserializer=msgpack.unpackb
+        )
+        assert [record async for record in records(2)] == [RECORD] * 2
+        cpu, used, started = process_time(), cpu_seconds(pid), monotonic()
+        while monotonic() - started < duration:
+            count = 0
+            async for record in records(ITEMS):
+                count += 1
+                if record != RECORD:
+                    faults[f"item {record!r:.60}"] += 1
+            answers += count
+            if count != ITEMS:
+                faults[f"{count} items, where {ITEMS} were due"] += 1
+        seconds = monotonic() - started
+        return {
+            "answers": answers,
+            "answers_per_second": answers / seconds,
+            "content_bytes": 0,
+            "seconds": seconds,
+            "latency": None,
+            "faults": dict(faults),
+            "client_full": False,  # it has more to do than the server, which is measured by its CPU
+            "server_cpu": cpu_seconds(pid) - used,
+            "client_cpu": process_time() - cpu,
+        }
 
 
 @contextlib.asynccontextmanager
@@ -101,7 +136,11 @@ def main() -> int:
     parser.add_argument("--in-flight", type=int, default=64)
     parser.add_argument("-d", "--duration", type=float, default=1.0)
     parser.add_argument("--server-pid", type=int, required=True)
+    parser.add_argument("--stream", action="store_true", help="grpc: a stream of records in place of calls")
     args = parser.parse_args()
+    if args.stream:
+        print(json.dumps(asyncio.run(grpc_stream(args.port, args.duration, args.server_pid))))
+        return 0
     figures = asyncio.run(run(args.kind, args.port, args.in_flight, args.duration, args.server_pid))
     print(json.dumps(figures))
     return 0

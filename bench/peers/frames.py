@@ -1,4 +1,4 @@
-"""What else one would call procedures with: msgpack over asyncio's streams, grpcio, websockets."""
+"""What else one would call procedures with: msgpack over asyncio's streams, grpcio, websockets; and ways to receive."""
 
 from bench.harness.peer import Peer
 
@@ -13,7 +13,7 @@ PEERS = [
     Peer(
         "grpcio",
         lambda start: [start.python, "-m", "bench.peers.apps.rpc_app", "grpc"],
-        frozenset({"frames"}),
+        frozenset({"frames", "items"}),
         needs=("grpcio", "msgpack"),
         client="grpc",
     ),
@@ -23,5 +23,15 @@ PEERS = [
         frozenset({"frames"}),
         needs=("websockets", "msgpack", "uvloop"),
         client="websockets",
+    ),
+    *(
+        Peer(
+            name,
+            lambda start, what=what: [start.python, "-m", "bench.peers.apps.blobs_app", what],  # type: ignore[misc]
+            frozenset({"receive"}),
+            core=True,
+            needs=("uvloop",),
+        )
+        for name, what in (("naive appending", "naive"), ("rat's reader", "pool"))
     ),
 ]

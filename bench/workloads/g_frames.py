@@ -1,15 +1,38 @@
-"""Calls over DataValue frames: a record of 200 bytes echoed, 64 in flight on one connection."""
+"""DataValue frames: a record of 200 bytes echoed, 64 in flight on one connection; streams, blobs."""
 
-from bench.harness.workload import Load, Workload
+from pathlib import Path
+from typing import Any
+
+from bench.harness.workload import Load, Unit, Workload
 from rat.loadgen.judge import Judge
+
+
+def _none(files: Path) -> Judge:
+    """The client reads every frame itself."""
+    return Judge()
+
+
+def _large(name: str, title: str, asks: str, path: str, mode: str, size: int, **more: Any) -> Workload:
+    return Workload(name, title, asks, path, _none, load=Load.FRAMES, unit=Unit.GIGABYTE, connections=1, size=size,
+                    extra={"mode": mode}, **more)  # fmt: skip
+
 
 WORKLOADS = [
     Workload(
-        "frames", "calls over frames, async handler", "frames", "echo", lambda files: Judge(), load=Load.FRAMES,
+        "frames", "calls over frames, async handler", "frames", "echo", _none, load=Load.FRAMES,
         floor="frames", connections=1, pipeline=64, main=True, rounds=8,
     ),
     Workload(
-        "frames-plain", "calls over frames, plain handler", "frames-plain", "echo-plain", lambda files: Judge(),
+        "frames-plain", "calls over frames, plain handler", "frames-plain", "echo-plain", _none,
         load=Load.FRAMES, floor="frames", connections=1, pipeline=64, main=True, rounds=8,
     ),
+    Workload(
+        "items", "records that an async generator streams", "items", "records", _none, load=Load.FRAMES, floor="items",
+        connections=1, main=True, extra={"mode": "items"},
+    ),
+    _large("blobs", "calls with blobs of 1 MiB, as views", "blobs", "blob", "values", 1 << 20, main=True),
+    _large("blob-sums", "blobs of 1 MiB, checksum and credit", "blob-streams", "blob-stream", "streams", 1 << 20,
+           main=True),
+    _large("receive-1k", "receiving frames of 1 KiB", "receive", "", "receive", 1 << 10),
+    _large("receive-1m", "receiving frames of 1 MiB", "receive", "", "receive", 1 << 20),
 ]  # fmt: skip

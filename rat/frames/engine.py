@@ -89,9 +89,12 @@ class FramesEngine(FrameSender):
         """Where to read the next bytes to: see :meth:`FrameReader.get_buffer`."""
         return self._reader.get_buffer(slab)
 
-    def buffer_updated(self, slab: memoryview, count: int) -> None:
-        """*count* bytes lie where :meth:`get_buffer` said.  :meth:`release` follows before the slab is used again."""
-        self._reader.buffer_updated(slab, count)
+    def buffer_updated(self, slab: memoryview, count: int) -> bool:
+        """*count* bytes lie where :meth:`get_buffer` said; False when no event can come of them yet.
+
+        :meth:`release` follows before the slab is used again.
+        """
+        return self._reader.buffer_updated(slab, count)
 
     def release(self) -> None:
         """Let go of the slab: no more events are pulled in this turn."""
@@ -294,6 +297,7 @@ class FramesEngine(FrameSender):
         features = self.agreed.features
         self._codec = Values(self._limits, self.agreed.profile, has_tables="tables" in features)
         self._writer.configure(self.peer.frame, is_summed="checksum" in features, is_compressed="zstd" in features)
+        self._writer.direct = min(self._writer.direct, self.peer.value)
         self._reader.limit = self._limits.payload
         for feature in features:
             self._strange &= ~_FEATURE_FLAGS[feature]

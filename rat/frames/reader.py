@@ -10,6 +10,7 @@ import struct
 from typing import Final
 
 from rat.codec.frame import HEADER_SIZE, LENGTH_SIZE, PREFIX_SIZE, parse_length
+from rat.codec.lending import exact_buffer
 
 __all__ = ["EXACT_FROM", "Frame", "FrameReader"]
 
@@ -17,7 +18,9 @@ EXACT_FROM: Final = 128 * 1024
 """A payload of at least so many bytes that is not there yet gets a buffer of its own.  Half a slab: below it moving the
 frame's beginning is cheaper than one more read."""
 
-_PREFIX: Final = struct.Struct(">III")
+_PEEK: Final = 4096
+
+_unpack: Final = struct.Struct(">III").unpack_from
 
 Frame = tuple[int, int, "bytes | memoryview"]
 """Kind, flags and reserved field in one number (``kind << 24 | flags << 16 | reserved``), stream id, payload."""
@@ -27,12 +30,11 @@ class FrameReader:
     """Cuts what the peer sends into frames.
 
     A payload that is handed out as ``bytes``, or from a buffer of its own, belongs to whoever gets it; a ``memoryview``
-    into a slab is good until :meth:`release`.  :attr:`is_owned` says which, of the last frame.
+    into a slab is good until :meth:`release`.  :attr:`is_owned` says which, of the last frame that is a view.
     """
 
-    __slots__ = ("_data", "_end", "_exact", "_exact_head", "_exact_view", "_filled", "_pos", "is_owned", "limit")
+    __slots__ = ("_data", "_end", "_exact", "_exact_head", "_filled", "_pos", "is_owned", "limit")
 
-    _exact_view: memoryview
     _exact_head: tuple[int, int]
 
     def __init__(self, limit: int) -> None:
@@ -42,7 +44,7 @@ class FrameReader:
         self._data: bytes | memoryview = b""
         self._pos = 0
         self._end = 0
-        self._exact: bytearray | None = None
+        self._exact: memoryview | None = None
         self._filled = 0
 
     # -- bytes
@@ -52,7 +54,7 @@ class FrameReader:
         exact = self._exact
         if exact is not None:
             count = min(len(exact) - self._filled, len(data))
-            self._exact_view[self._filled : self._filled + count] = data[:count]
+            exact[self._filled : self._filled + count] = data[:count]
             self._filled += count
             if count == len(data):
                 return
@@ -71,21 +73,30 @@ class FrameReader:
         :meth:`buffer_updated` follows with nothing in between.
         """
         if self._exact is not None:
-            return self._exact_view[self._filled :]
+            return self._exact[self._filled :]
         tail = self._end - self._pos
+        if self.is_owned:
+            # After one large frame mostly comes another: what of it is read here has to be moved.
+            slab = slab[: tail + _PEEK]
         if tail == 0:
             return slab
         slab[:tail] = self._data[self._pos : self._end]
         return slab[tail:]
 
-    def buffer_updated(self, slab: memoryview, count: int) -> None:
-        """*count* bytes are where :meth:`get_buffer` said.  Call :meth:`release` when their frames have been taken."""
-        if self._exact is not None:
+    def buffer_updated(self, slab: memoryview, count: int) -> bool:
+        """*count* bytes are where :meth:`get_buffer` said; False when they complete nothing.
+
+        Call :meth:`release` when their frames have been taken.
+        """
+        exact = self._exact
+        if exact is not None:
             self._filled += count
-            return
+            return self._filled == len(exact)
+        self.is_owned = False
         self._end = self._end - self._pos + count
         self._pos = 0
         self._data = slab
+        return True
 
     def release(self) -> None:
         """Let go of the slab; what has not been taken is kept."""
@@ -117,32 +128,28 @@ class FrameReader:
         """The next frame that is whole, or None.  Raises CodecError for a length that no frame may have."""
         if self._exact is not None:
             return self._next_exact()
-        pos = self._pos
-        have = self._end - pos
-        if have < PREFIX_SIZE:
-            if have >= LENGTH_SIZE:
-                parse_length(self._data[pos : pos + LENGTH_SIZE], limit=self.limit)
-            return None
-        length, word, stream_id = _PREFIX.unpack_from(self._data, pos)
-        if not HEADER_SIZE <= length <= HEADER_SIZE + self.limit:
-            parse_length(self._data[pos : pos + LENGTH_SIZE], limit=self.limit)
+        data, pos = self._data, self._pos
         start = pos + PREFIX_SIZE
-        stop = pos + LENGTH_SIZE + length
-        if stop > self._end:
+        if start > self._end:
+            if self._end - pos >= LENGTH_SIZE:
+                parse_length(data[pos : pos + LENGTH_SIZE], limit=self.limit)
+            return None
+        length, word, stream_id = _unpack(data, pos)
+        stop = pos + length + LENGTH_SIZE
+        if stop > self._end or not start <= stop <= start + self.limit:
+            parse_length(data[pos : pos + LENGTH_SIZE], limit=self.limit)
             if length >= EXACT_FROM:
                 self._begin_exact(length - HEADER_SIZE, word, stream_id)
             return None
         self._pos = stop
-        self.is_owned = False
-        return word, stream_id, self._data[start:stop]
+        return word, stream_id, data[start:stop]
 
     def _begin_exact(self, size: int, word: int, stream_id: int) -> None:
         start = self._pos + PREFIX_SIZE
-        self._exact = bytearray(size)
-        self._exact_view = memoryview(self._exact)
+        self._exact = exact_buffer(size)
         self._exact_head = (word, stream_id)
         self._filled = self._end - start
-        self._exact_view[: self._filled] = self._data[start : self._end]
+        self._exact[: self._filled] = self._data[start : self._end]
         self._data = b""
         self._pos = self._end = 0
 
@@ -150,9 +157,8 @@ class FrameReader:
         assert self._exact is not None
         if self._filled < len(self._exact):
             return None
-        view = self._exact_view
+        view = self._exact
         self._exact = None
-        del self._exact_view
         self.is_owned = True
         return (*self._exact_head, view)
 

@@ -24,6 +24,7 @@ __all__ = ["FrameSender"]
 
 _OPEN: Final = int(Flag.OPEN)
 _SHARED: Final = int(Flag.SHARED)
+_ITEM: Final = Kind.ITEM << 24
 _RESULT: Final = Kind.RESULT << 24
 _SPEAKING: Final = frozenset((ConnectionState.OPEN, ConnectionState.DRAINING, ConnectionState.CLOSED))
 """States in which frames may be sent: a peer that has half-closed still gets its answers."""
@@ -188,20 +189,29 @@ class FrameSender:
 
     def item(self, stream_id: int, value: Any) -> bool:
         """Send one item of a stream.  False when there is not enough credit: try again after a Credit event."""
-        stream = self._check(Kind.ITEM, stream_id) or self._stream(stream_id)
+        stream = self._calls.get(stream_id)
+        # Who answers may send items until the answer ends; of who calls, and of anybody's first item, the tables know.
+        if stream is None or stream_id & 1 != self._parity or self.state not in _SPEAKING:
+            stream = self._check(Kind.ITEM, stream_id) or self._stream(stream_id)
         if stream.needs > stream.send_credit:
             return False
-        codec = self._codec
-        if codec.is_large(value):
+        codec, writer = self._codec, self._writer
+        if type(value) in BLOBS and codec.is_large(value):
             flags, segments = 0, codec.segments(value)
         else:
-            flags, segments = codec.flags, [codec.encode(value)]
+            flags, message = codec.flags, codec.encode(value)
+            size = len(message)
+            if size <= writer.direct and stream.charge(size):
+                writer.out.append(pack_value(_ITEM | flags << 16, stream_id, message))
+                writer.held += size
+                return True
+            segments = (message,)
         size = self._fit(flags, segments)
         if not stream.charge(size):
             if flags:
                 codec.forget()
             return False
-        self._writer.value(Kind.ITEM, flags, stream_id, segments, size)
+        writer.value(Kind.ITEM, flags, stream_id, segments, size)
         return True
 
     def data(self, stream_id: int, data: Buffer) -> int:

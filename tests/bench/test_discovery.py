@@ -31,6 +31,9 @@ def test_the_floor_comes_first_and_then_this_server() -> None:
 @pytest.mark.parametrize("work", WORKLOADS, ids=lambda work: work.name)
 def test_every_workload_has_a_floor_this_server_and_rivals(work: workload.Workload) -> None:
     names = [one.name for one in PEERS if takes_part(one, work, quick=False, named=False)]
+    if work.asks == "receive":  # of this project only the reader takes part, which no server is needed for
+        assert names == ["floor", "naive appending", "rat's reader"]
+        return
     assert names[:2] == ["floor", "rat"]
     assert len(names) >= (2 if work.load is Load.FRAMES else 4)
 

@@ -16,7 +16,7 @@ from rat.events import CLOSED, NEED_DATA
 from rat.frames import events
 from rat.frames.compression import is_available
 from rat.frames.engine import FramesEngine
-from rat.frames.settings import FEATURES
+from rat.frames.settings import FEATURES, pack_hello
 from rat.frames.tables import ConnectionState
 from tests.frames.support import (
     FEEDS,
@@ -570,3 +570,17 @@ def test_a_random_conversation_arrives_as_it_was_said(
     assert [type(event) for event in merged] == [type(event) for event in said]
     assert repr(merged) == repr(said)
     assert server.next_event() is NEED_DATA
+
+
+@pytest.mark.parametrize(("size", "fits"), [(1000, True), (1100, False)])
+def test_a_peer_that_takes_small_values_in_large_frames_gets_small_values(size: int, fits: bool) -> None:
+    hello = events.Hello(frame=1 << 20, value=1024, streams=10, credit=1 << 16)
+    server = FramesEngine(FrameLimits(), is_client=False)
+    server.receive_data(pack_frame(Kind.HELLO, 0, 0, pack_hello(hello)) + call_frame(1, "x"))
+    assert [type(server.next_event()) for _ in range(2)] == [events.Hello, events.Call]
+    for say in (server.item, server.result):
+        if fits:
+            say(1, "x" * size)
+        else:
+            with pytest.raises(CodecError, match="and the peer takes 1024"):
+                say(1, "x" * size)

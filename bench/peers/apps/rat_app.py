@@ -9,8 +9,13 @@ from typing import Any
 
 from bench.peers.apps.common import HELLO, INTERVAL, MESSAGE, PIECE, PIECES, event_data, files
 from rat import EventStream, Rat, Request, Response
+from rat.cli.bench import RECORD
+from rat.config import FrameLimits, ServerConfig
+from rat.stream.blob import Blob
 
-app = Rat()
+CREDIT = 8 << 20
+# One blob of 1 MiB may be under way before the reader gives credit for the next ones.
+app = Rat(config=ServerConfig(frames=FrameLimits(credit=CREDIT)))
 app.static("/files", files())
 _tasks: set[asyncio.Task[None]] = set()
 
@@ -55,6 +60,22 @@ async def echo_call(request: Any, value: Any) -> Any:
 @app.call("echo-plain")
 def echo_plain_call(request: Any, value: Any) -> Any:
     return value
+
+
+@app.call("blob")
+def blob_call(request: Any, value: Any) -> Any:
+    return value
+
+
+@app.call("blob-stream")
+async def blob_stream_call(request: Any) -> Any:
+    return Blob(request.stream)
+
+
+@app.call("records")
+async def records_call(request: Any, count: int) -> AsyncIterator[dict[str, Any]]:
+    for _ in range(count):
+        yield RECORD
 
 
 @app.sse("/events")

@@ -10,6 +10,8 @@ from typing import Any
 import msgpack
 import uvloop
 
+from rat.cli.bench import RECORD
+
 
 async def serve_grpc(port: int) -> None:
     import grpc
@@ -20,8 +22,17 @@ async def serve_grpc(port: int) -> None:
     method = grpc.unary_unary_rpc_method_handler(
         echo, request_deserializer=msgpack.unpackb, response_serializer=msgpack.packb
     )
+
+    async def records(count: Any, context: Any) -> Any:
+        for _ in range(count):
+            yield RECORD
+
+    stream = grpc.unary_stream_rpc_method_handler(
+        records, request_deserializer=msgpack.unpackb, response_serializer=msgpack.packb
+    )
     server = grpc.aio.server()
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("bench.Echo", {"Echo": method}),))
+    methods = {"Echo": method, "Records": stream}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("bench.Echo", methods),))
     server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()
     await server.wait_for_termination()
