@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 from rat.events import FieldLines, RequestReceived
 from rat.eventstream import EventStream
-from rat.http1.fastlane import combined_value
+from rat.http1.fieldsearch import combined_value
 from rat.negotiation import accepted_codings
 from rat.responses import Response
 from rat.stream.compress import (

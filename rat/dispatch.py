@@ -13,7 +13,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rat.errors import ClientDisconnected
-from rat.http1.fastlane import combined_value
+from rat.http1.fieldsearch import combined_value
 from rat.problems import ErrorHandlers, answer_error
 from rat.responses import Deferred, Response, begin_stream, normalise
 from rat.stream.iterators import threaded

@@ -195,14 +195,6 @@ class RequestReceived:
             self._fields = [(name.lower(), value.rstrip(b" \t")) for name, value in found]
             return self._fields
 
-    def scan(self, pattern: re.Pattern[bytes]) -> list[Any]:
-        """All that *pattern* finds in the field section, where a line feed stands before each field.
-
-        One expression for the fields that matter is cheaper than to parse them, or to look for each by itself: bench
-        "request, file of 10 KiB, browser's head".
-        """
-        return pattern.findall(b"\n" + self.field_section)
-
     def field(self, name: bytes) -> bytes | None:
         """The first value of the field *name* (given in lower case), or None."""
         for known, value in self.fields:

@@ -6,7 +6,6 @@ One trip to a thread opens the file; small files come from memory.  RFC 9110, se
 from __future__ import annotations
 
 import os
-import re
 import secrets
 from typing import TYPE_CHECKING, cast
 
@@ -14,6 +13,7 @@ from rat.config import Limits
 from rat.events import Buffer, FieldLines, FileRegion, KeptFields
 from rat.fields import HeaderSource, field_lines
 from rat.http1.conditional import ByteRange, judge
+from rat.http1.fieldsearch import begins_any
 from rat.mediatypes import content_disposition, guess_media_type
 from rat.opening import FileCache, Opened, open_path
 from rat.problems import problem
@@ -23,9 +23,10 @@ from rat.threads import in_thread
 if TYPE_CHECKING:
     from rat.messages import Request
 
-__all__ = ["FileResponse", "answer_file", "answer_whole", "file_fields"]
+__all__ = ["CONDITIONAL", "FileResponse", "answer_file", "answer_whole", "file_fields"]
 
-_CONDITIONAL = re.compile(rb"\n(?:if-|range:)", re.IGNORECASE)
+CONDITIONAL = (b"if-", b"range:")
+"""How the fields begin that make a request a conditional one, or one for a part."""
 _OF_304 = {b"cache-control", b"content-location", b"etag", b"expires", b"last-modified", b"set-cookie", b"vary"}
 
 _cache = FileCache()
@@ -63,7 +64,7 @@ def answer_file(request: Request, opened: Opened, fields: FieldLines, status: in
     """
     head = request.head
     # Where there is neither a precondition nor a range, no field is parsed.
-    if status != 200 or head.method not in ("GET", "HEAD") or not head.scan(_CONDITIONAL):
+    if status != 200 or head.method not in ("GET", "HEAD") or not begins_any(head.field_section, CONDITIONAL):
         return answer_whole(opened, fields, status)
     limits = request.app.config.limits if request.app.config is not None else Limits()
     verdict = judge(

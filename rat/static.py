@@ -6,7 +6,6 @@ Knows the names that are asked for; ``rat.opening`` sees to it that no name lead
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING
 from rat.errors import ConfigError, HTTPError
 from rat.events import FieldLines
 from rat.fields import HeaderSource, field_lines
-from rat.files import answer_file, answer_whole, file_fields
+from rat.files import CONDITIONAL, answer_file, answer_whole, file_fields
+from rat.http1.fieldsearch import begins_any, combined_value
 from rat.listing import list_below, listing_page
 from rat.mediatypes import guess_media_type
 from rat.negotiation import CODINGS, accepted_codings
@@ -29,8 +29,6 @@ __all__ = ["StaticFiles"]
 
 _RECHECK = 0.002
 """Seconds for which a small file is not looked at again: requests that come together share one stat."""
-_ASKED = re.compile(rb"\n(?:(if-|range:)|accept-encoding:([^\r]*))", re.IGNORECASE)
-"""The fields that have a say in which bytes are sent."""
 _PLAIN: tuple[str | None, ...] = (None,)
 _VARY = (b"vary", b"accept-encoding")
 _PAGE_FIELDS: FieldLines = (
@@ -70,13 +68,9 @@ class StaticFiles:
 
     def answer(self, request: Request, path: str) -> Response:
         """The handler: *path* is percent-decoded and relative.  HTTPError 404 or 403 for what is not served."""
-        asked = request.head.scan(_ASKED)
-        conditional = False
-        codings = _PLAIN
-        if asked:
-            conditional = any(name for name, _ in asked)
-            if self.precompressed:
-                codings = accepted_codings(b",".join(value for name, value in asked if not name))
+        fields = request.head.field_section
+        conditional = begins_any(fields, CONDITIONAL)
+        codings = accepted_codings(combined_value(fields, b"accept-encoding")) if self.precompressed else _PLAIN
         known = self._cache.get((path, codings))
         if known is not None:
             return answer_file(request, *known) if conditional else answer_whole(*known)

@@ -94,20 +94,6 @@ def reference_reader(fields: int, size: int) -> HeadReader:
     return read_head
 
 
-@lru_cache(maxsize=64)
-def _field(name: bytes) -> re.Pattern[bytes]:
-    return re.compile(rb"^%b:[ \t]*([^\r\n]*)" % re.escape(name), re.IGNORECASE | re.MULTILINE)
-
-
-def reference_combined_value(field_section: bytes, name: bytes) -> bytes | None:
-    """The value of the field *name* (given in lower case) in a judged field section, or None without one.
-
-    Several are joined by commas (RFC 9110, section 5.3).  For one field it costs a tenth of parsing all.
-    """
-    values = _field(name).findall(field_section)
-    return b", ".join(value.rstrip(b" \t") for value in values) if values else None
-
-
 def _choose() -> str:
     wanted = os.environ.get("RAT_LANE", "")
     if wanted not in ("", "native", "reference"):
@@ -125,13 +111,6 @@ def _choose() -> str:
 
 implementation: Final = _choose()
 """``native`` or ``reference``: which reader of heads servers use."""
-
-
-combined_value: Callable[[bytes, bytes], bytes | None]
-if implementation == "native":
-    from rat.http1._lane import combined_value
-else:
-    combined_value = reference_combined_value
 
 
 @lru_cache(maxsize=8)

@@ -11,7 +11,7 @@ import pytest
 
 from rat import Rat
 from rat.errors import ConfigError
-from rat.http1.fastlane import combined_value
+from rat.http1.fieldsearch import combined_value
 from rat.negotiation import accepted_codings
 from rat.opening import SMALL, FileCache
 from rat.static import StaticFiles

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from rat.errors import LocalProtocolError
 from rat.events import KeptFields, RequestReceived
-from rat.http1 import fastlane
+from rat.http1 import fastlane, fieldsearch
 from tests.http1.feeding import ATTRIBUTES
 from tests.http1.heads import CLIENTS, mutated, wires
 
@@ -167,8 +167,29 @@ def test_one_field_is_found_alike(section: bytes) -> None:
     for name in NAMES:
         values = [value for known, value in request.fields if known == name]
         expected = b", ".join(values) if values else None
-        assert fastlane.reference_combined_value(section, name) == expected
+        assert fieldsearch.reference_combined_value(section, name) == expected
         assert native.combined_value(section, name) == expected
+
+
+BEGINNINGS = [(), (b"accept-",), (b"accept:", b"x:"), (b"a", b"hos"), (b"x" * 40,), (b"accept:b", b"z")]
+
+
+@given(st.lists(LINES, max_size=6).map(b"".join))
+@settings(max_examples=500, deadline=None)
+def test_beginnings_are_found_alike(section: bytes) -> None:
+    lines = section.lower().split(b"\r\n")
+    for beginnings in BEGINNINGS:
+        expected = any(line.startswith(beginnings) for line in lines)
+        assert fieldsearch.reference_begins_any(section, beginnings) is expected
+        assert native.begins_any(section, beginnings) is expected
+
+
+def test_begins_any_takes_bytes() -> None:
+    for arguments in [(b"",), (b"", b"x"), (b"", ["x"]), ("", (b"x",))]:
+        with pytest.raises(TypeError, match="begins_any takes"):
+            native.begins_any(*arguments)
+    with pytest.raises(TypeError, match="is bytes in lower case"):
+        native.begins_any(b"", ("x",))
 
 
 def test_combined_value_takes_bytes() -> None:

@@ -145,36 +145,3 @@ PyObject *answer_writer(PyObject *module, PyObject *args) {
     self->blocks = Py_NewRef(blocks);
     return (PyObject *)self;
 }
-
-/* -- one field of a field section */
-
-PyObject *combined_value(PyObject *module, PyObject *const *args, Py_ssize_t count) {
-    if (count != 2 || !PyBytes_CheckExact(args[0]) || !PyBytes_CheckExact(args[1])) {
-        PyErr_SetString(PyExc_TypeError, "combined_value takes a field section and a name in lower case, both bytes");
-        return NULL;
-    }
-    const unsigned char *p = (const unsigned char *)PyBytes_AS_STRING(args[0]), *end = p + PyBytes_GET_SIZE(args[0]);
-    const char *name = PyBytes_AS_STRING(args[1]);
-    Py_ssize_t size = PyBytes_GET_SIZE(args[1]);
-    PyObject *found = NULL;
-    while (p < end) {
-        const unsigned char *line_end = memchr(p, '\r', end - p);
-        if (line_end == NULL) line_end = end;
-        if (line_end - p > size && p[size] == ':' && is_name(p, size, name)) {
-            const unsigned char *value = p + size + 1, *value_end = line_end;
-            while (value < value_end && is_space(*value)) value++;
-            while (value < value_end && is_space(value_end[-1])) value_end--;
-            PyObject *piece = PyBytes_FromStringAndSize((const char *)value, value_end - value);
-            if (found == NULL)
-                found = piece;
-            else {
-                PyObject *comma = PyBytes_FromStringAndSize(", ", 2);
-                PyBytes_ConcatAndDel(&found, comma);
-                PyBytes_ConcatAndDel(&found, piece);
-            }
-            if (found == NULL) return NULL;
-        }
-        p = line_end + 2;
-    }
-    return found == NULL ? Py_NewRef(Py_None) : found;
-}

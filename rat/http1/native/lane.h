@@ -27,6 +27,7 @@ extern PyType_Spec reader_spec, parts_spec, writer_spec;
 PyObject *head_reader(PyObject *module, PyObject *args);
 PyObject *answer_writer(PyObject *module, PyObject *args);
 PyObject *combined_value(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *begins_any(PyObject *module, PyObject *const *args, Py_ssize_t count);
 
 /* *size* bytes at *p* are *name*, which is in lower case, but for the case of letters. */
 static inline bool is_name(const unsigned char *p, Py_ssize_t size, const char *name) {

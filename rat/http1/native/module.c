@@ -6,6 +6,8 @@ static PyMethodDef functions[] = {
     {"answer_writer", answer_writer, METH_VARARGS, PyDoc_STR("See rat.http1.fastlane.LaneWriter.complete.")},
     {"combined_value", (PyCFunction)(void (*)(void))combined_value, METH_FASTCALL,
      PyDoc_STR("See rat.http1.fastlane.reference_combined_value.")},
+    {"begins_any", (PyCFunction)(void (*)(void))begins_any, METH_FASTCALL,
+     PyDoc_STR("See rat.http1.fastlane.reference_begins_any.")},
     {NULL, NULL, 0, NULL},
 };
 
