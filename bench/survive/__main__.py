@@ -118,7 +118,7 @@ def on_both(arguments: list[str], *, at_once: bool) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.survive", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="shorter attacks, under 40 seconds")
+    parser.add_argument("--quick", action="store_true", help="shorter attacks, under a minute")
     parser.add_argument("--loop", choices=("uvloop", "asyncio", "both"), default="both")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="this attack; may be repeated")
     options = parser.parse_args()
