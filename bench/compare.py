@@ -19,7 +19,7 @@ from typing import Any
 
 from bench.harness.estimate import ratio_of
 from bench.harness.pace import UNKNOWN
-from bench.harness.report import figure
+from bench.harness.report import figure, share
 from bench.harness.results import Cell, fill, lines_of, load
 
 LEAST = 0.05
@@ -33,6 +33,7 @@ TOGETHER = "all requests"
 # median of many is 1.2533 times that of a mean.
 _MAD_TO_SIGMA, _MEDIAN_TO_MEAN = 1.4826, 1.2533
 OURS = ("rat", "rat-h11", BEFORE)
+NEAR = 0.10
 WHOLE = 0.10
 """Two runs whose cores differ by more at their best were not made on the same machine."""
 
@@ -155,6 +156,35 @@ def instructions(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
     ]
 
 
+def agreement(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """How near two runs of the same code come to each other, in ratios to the floor and to this server."""
+    lines = []
+    for to, title in (("floor", "of the floor"), ("rat", "to this server")):
+        apart = []
+        for name, before in old["workloads"].items():
+            after = new["workloads"].get(name)
+            ratios = [_ratios(work, to) for work in (before, after)] if after else [{}, {}]
+            apart += [
+                (abs(math.log(ratios[1][peer] / ratios[0][peer])), name, peer, ratios[0][peer], ratios[1][peer])
+                for peer in ratios[0].keys() & ratios[1].keys()
+            ]
+        if apart:
+            near = sum(math.expm1(one[0]) <= NEAR for one in apart)
+            _, name, peer, one, other = max(apart)
+            lines.append(
+                f"ratios {title}: {near} of {len(apart)} within {NEAR:.0%} of each other in both runs, median "
+                f"{math.expm1(median(one[0] for one in apart)):.1%}; furthest apart: {peer} in {name}, "
+                f"{share(one)} and {share(other)}"
+            )
+    return lines
+
+
+def _ratios(work: dict[str, Any], to: str) -> dict[str, float]:
+    ratios = {row["peer"]: row["ratio"] for row in work["rows"] if row["ratio"]}
+    base = ratios.pop(to, None)
+    return {peer: ratio / base for peer, ratio in ratios.items()} if base else {}
+
+
 def caveats(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """What makes the two hard to compare."""
     lines = []
@@ -191,7 +221,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("old", type=Path)
     parser.add_argument("new", type=Path, nargs="?", help="left out: a run with --against, compared within itself")
     parser.add_argument("-p", "--peer", action="append", help="whose changes count (rat)")
-    parser.add_argument("--all", action="store_true", help="show all peers; only those named count")
+    parser.add_argument("--all", action="store_true", help="show all peers, and how near the runs are")
     args = parser.parse_args(arguments)
     counted = set(args.peer or ["rat"])
     try:
@@ -218,6 +248,8 @@ def main(arguments: list[str]) -> int:
     print(f"cost of the same work, old and new; {beside}\n")
     for change in changes:
         print(line(change))
+    if args.all and args.new is not None:
+        print("", *agreement(old, new), sep="\n")
     for caveat in beware:
         print(f"\nbeware    {caveat}")
     slower = [change for change in changes if change.peer in counted and change.is_regression]

@@ -98,6 +98,16 @@ def test_rivals_that_became_slower_are_shown_and_do_not_count(
     assert re.search(r"rat +20\.0 -> +20\.0 +\+0\.0%  noise .*  same", output)
 
 
+def test_how_near_two_runs_are_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old = result({"rat": [20.0] * 3, "uvicorn": [50.0] * 3, "nginx": [10.0] * 3})
+    new = result({"rat": [20.4] * 3, "uvicorn": [80.0] * 3, "nginx": [10.0] * 3})
+    assert run(tmp_path, old, new, "--all") == 0
+    output = capsys.readouterr().out
+    assert "ratios of the floor: 2 of 3 within 10% of each other in both runs, median 2.0%; " in output
+    assert "furthest apart: uvicorn in get, 0.20 and 0.12" in output
+    assert "ratios to this server: 2 of 3 within 10% of each other in both runs, median 2.0%; " in output
+
+
 @pytest.mark.parametrize(("count", "code"), [(52_000.0, 0), (60_000.0, 1), (40_000.0, 0)])
 def test_instructions_show_what_a_busy_machine_hides(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], count: float, code: int
