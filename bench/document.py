@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from bench.harness import codec
 from bench.harness.environment import ROOT
-from bench.harness.estimate import Figure, ratio_of
+from bench.harness.estimate import Figure, ratio_of, widened
 from bench.harness.report import bounds, figure, notes, share
-from bench.harness.results import FLOOR, Cell, counting, grade, lines_of, load
+from bench.harness.results import FLOOR, Cell, counting, drift_of, grade, lines_of, load
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 README = ROOT / "README.md"
@@ -52,7 +53,8 @@ def page(result: dict[str, Any], source: str, plot: str | None) -> str:
         "runs beside the server four hundred times a second and tells how fast the core was. Turns are cut into pieces "
         f"of 25 ms; a straight line through work per CPU second against that speed gives the cost at full speed "
         f"({result['whole']:.0f} us for the piece). Turns and lines are all in the file.",
-        "- **19 in 20**: where the figure would be in 19 of 20 runs, from drawing the rounds again and again. *Good* "
+        "- **19 in 20**: where the figure would be in 19 of 20 runs, from drawing the rounds again and again, and "
+        "wider where others took part of the cores. *Good* "
         "is a ratio known within 5 %, *fair* within 10 %, *poor* less well.",
         "",
     ]
@@ -104,13 +106,15 @@ def _summary(result: dict[str, Any]) -> list[str]:
 def against(work: dict[str, Any], threshold: float, whole: float) -> dict[str, Figure]:
     """How many times less than each of the others this server takes, by their names."""
     cells = [Cell(**cell) for cell in work["cells"]]
+    others = median(cell.others for cell in cells)
     lines = {
         row["peer"]: lines_of(counting(cells, row["peer"], threshold, work["rounds"])[0])
         for row in work["rows"]
         if row["ratio"]
     }
     mine = lines.pop("rat", {})
-    return {peer: found for peer, theirs in lines.items() if (found := ratio_of(mine, theirs, whole))}
+    found = {peer: ratio_of(mine, theirs, whole) for peer, theirs in lines.items()}
+    return {peer: widened(ratio, drift_of(others)) for peer, ratio in found.items() if ratio}
 
 
 def _known(found: Figure) -> str:

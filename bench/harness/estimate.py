@@ -24,7 +24,7 @@ and y work per CPU second."""
 DRAWS = 300
 STEEPEST = 1.15
 """Work per CPU second may at most grow in proportion to speed, and a little for noise; and it never falls."""
-USUAL, SURE = 0.75, 0.02
+USUAL, SURE = 0.75, 0.05
 """How steep the line is where turns do not tell, as a share of proportion, and how much that counts: as much as a turn
 whose speeds have this variance.  Servers were found at 0.4 (the floor: mostly kernel) to 1.0 (mostly Python)."""
 
@@ -64,6 +64,12 @@ def rate(lines: Iterable[Line], pace: float) -> float:
     slope = (wxy / w - x * y + before * USUAL * y / x) / (wxx / w - x * x + before)
     slope = min(max(slope, 0.0), STEEPEST * y / x)
     return y + slope * (1.0 / pace - x)
+
+
+def widened(figure: Figure, drift: float) -> Figure:
+    """*figure* with bounds for what differs from run to run and not within one: *drift*, a relative standard error."""
+    reach = math.exp(math.hypot(math.log(figure.high / figure.value), student(1000) * drift))
+    return Figure(figure.value, figure.value / reach, figure.value * reach, figure.doubt)
 
 
 def cost_of(turns: Mapping[int, Line], pace: float) -> Figure | None:

@@ -14,13 +14,16 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench.harness.estimate import Line, cost_of, ratio_of
+from bench.harness.estimate import Line, cost_of, ratio_of, widened
 from bench.harness.pace import UNKNOWN
 
 FORMAT = 2
 FLOOR = "floor"
 GRADES = (("good", 0.05), ("fair", 0.10))
 """How far a ratio is known: the larger half of its interval, relative to it.  Beyond the last it is poor."""
+STEADY, BUSY = 0.01, 0.08
+"""What figures of the same code differ by from run to run beside what their turns tell: 1 % on a machine left alone
+(servers started anew), and so much times what others took of it (nine runs at 25 to 68 %: 5 %)."""
 
 
 @dataclass(slots=True)
@@ -50,7 +53,7 @@ class Row:
 
     cost, low, high       on a core that nobody shares; in 19 of 20 runs between low and high
     ratio and its bounds  of the floor: likewise
-    doubt, cost_doubt     standard errors of the logarithms of both
+    doubt, cost_doubt     standard errors of the logarithms of both, as the turns tell them
     kept, thrown_away     turns that count, and that others disturbed
     fault                 why there are no figures: a wrong answer has none, however fast it was
     disturbed             too few calm turns were left, so that disturbed ones had to count
@@ -94,11 +97,14 @@ def rows_of(cells: list[Cell], threshold: float, wanted: int, whole: float = UNK
             row.fault = faults[0]
             row.kept = 0
             continue
+        drift = drift_of(median(cell.others for cell in kept)) if kept else 0.0
         if cost := cost_of(lines_of(kept), whole):
+            cost = widened(cost, drift)
             row.cost, row.low, row.high, row.cost_doubt = cost.value, cost.low, cost.high, cost.doubt
         else:
             continue
         if ratio := ratio_of(lines_of(kept), lines_of(floors), whole):
+            ratio = ratio if peer == FLOOR else widened(ratio, drift)
             row.ratio, row.ratio_low, row.ratio_high, row.doubt = ratio.value, ratio.low, ratio.high, ratio.doubt
             row.disturbed = row.disturbed or floors_disturbed
         row.rate = median(cell.rate for cell in kept)
@@ -108,6 +114,11 @@ def rows_of(cells: list[Cell], threshold: float, wanted: int, whole: float = UNK
         memories = [cell.memory for cell in kept if cell.memory is not None]
         row.memory = median(memories) if memories else None
     return rows
+
+
+def drift_of(others: float) -> float:
+    """The relative standard error from run to run when *others* took that share of the two cores."""
+    return math.hypot(STEADY, BUSY * others)
 
 
 def fill(work: dict[str, Any], threshold: float, whole: float) -> None:

@@ -23,7 +23,7 @@ def turn(dice: random.Random, cost: float, share: float, *, steepness: float = 1
     return line(pieces)
 
 
-@pytest.mark.parametrize("steepness", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("steepness", [0.4, 0.75, 1.0])
 @pytest.mark.parametrize("shares", [(0.0, 0.1), (0.2, 0.8), (0.6, 0.9)])
 def test_the_cost_on_a_whole_core_is_found_from_one_that_is_shared(
     steepness: float, shares: tuple[float, float]
@@ -40,8 +40,9 @@ def test_nineteen_of_twenty_runs_are_within_the_bounds() -> None:
     dice = random.Random(2)
     inside = 0
     for _ in range(200):
-        floor = {n: turn(dice, 7.0, dice.random(), steepness=0.5, noise=0.1) for n in range(10)}
-        own = {n: turn(dice, 14.0, dice.random(), noise=0.1) for n in range(10)}
+        # Turns of the same server differ by a tenth, for reasons that no pace tells.
+        floor = {n: turn(dice, 7.0 * dice.gauss(1.0, 0.08), dice.random(), steepness=0.5) for n in range(10)}
+        own = {n: turn(dice, 14.0 * dice.gauss(1.0, 0.08), dice.random()) for n in range(10)}
         found = ratio_of(own, floor, WHOLE)
         assert found is not None
         inside += found.low <= 0.5 <= found.high

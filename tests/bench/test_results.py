@@ -91,6 +91,16 @@ def test_how_far_to_trust(costs: list[float], grade: str) -> None:
     assert "shared by other guests of its host for 40% of the time" in verdict["text"]
 
 
+def test_what_others_took_widens_the_bounds() -> None:
+    def reach(others: float) -> float:
+        cells = [cell("floor", n, 10.0, others=others) for n in range(3)]
+        cells += [cell("rat", n, 20.0, others=others) for n in range(3)]
+        return results.reach_of(measured(cells)["get"]["rows"][1])
+
+    assert reach(0.0) == pytest.approx(0.02, abs=0.001)
+    assert reach(0.6) == pytest.approx(0.10, abs=0.005)
+
+
 def test_nothing_measured_is_said() -> None:
     assert results.trust({})["text"] == "nothing was measured"
 
