@@ -14,21 +14,21 @@ def _none(files: Path) -> Judge:
 
 def _large(name: str, title: str, asks: str, path: str, mode: str, size: int, **more: Any) -> Workload:
     return Workload(name, title, asks, path, _none, load=Load.FRAMES, unit=Unit.GIGABYTE, connections=1, size=size,
-                    extra={"mode": mode}, **more)  # fmt: skip
+                    rounds=6, extra={"mode": mode}, **more)  # fmt: skip
 
 
 WORKLOADS = [
     Workload(
         "frames", "calls over frames, async handler", "frames", "echo", _none, load=Load.FRAMES,
-        floor="frames", connections=1, pipeline=64, main=True, rounds=8,
+        floor="frames", connections=1, pipeline=64, main=True, rounds=7,
     ),
     Workload(
         "frames-plain", "calls over frames, plain handler", "frames-plain", "echo-plain", _none,
-        load=Load.FRAMES, floor="frames", connections=1, pipeline=64, main=True, rounds=8,
+        load=Load.FRAMES, floor="frames", connections=1, pipeline=64, main=True, rounds=7,
     ),
     Workload(
         "items", "records that an async generator streams", "items", "records", _none, load=Load.FRAMES, floor="items",
-        connections=1, main=True, extra={"mode": "items"},
+        connections=1, main=True, rounds=6, extra={"mode": "items"},
     ),
     _large("blobs", "calls with blobs of 1 MiB, as views", "blobs", "blob", "values", 1 << 20, main=True),
     _large("blob-sums", "blobs of 1 MiB, checksum and credit", "blob-streams", "blob-stream", "streams", 1 << 20,
