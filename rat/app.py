@@ -70,7 +70,8 @@ class Rat(Router):
         self._hooks: dict[str, list[Hook]] = {"startup": [], "shutdown": [], "drain": []}
         self._hub: Hub | None = None
         self._prepared_for: ServerConfig | None = None
-        self._fixed: dict[bytes, Endpoint] = {}
+        self.fixed: dict[bytes, Endpoint] = {}
+        """The endpoints of paths without parameters, by the route_key of a head."""
         self._tree: PathTree[_Leaf] = PathTree()
         self._refusals: dict[tuple[int, str], Endpoint] = {}
 
@@ -214,13 +215,13 @@ class Rat(Router):
                         fixed.setdefault(b"HEAD " + pattern.wire_path, endpoint)
                     elif method == "HEAD":
                         fixed[b"HEAD " + pattern.wire_path] = endpoint
-        self._fixed, self._tree, self._refusals = fixed, tree, {}
+        self.fixed, self._tree, self._refusals = fixed, tree, {}
         for router in (self, *self._mounted()):
             router._frozen = True
 
     def match(self, head: RequestReceived) -> tuple[Endpoint, dict[str, Any]]:
         """The endpoint that answers *head*, and the parameters of its path.  Never raises."""
-        endpoint = self._fixed.get(head.route_key)
+        endpoint = self.fixed.get(head.route_key)
         if endpoint is not None:
             return endpoint, {}
         method = head.method

@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal, Protocol, TypeAlias
+from typing import Any, BinaryIO, Final, Literal, Protocol, TypeAlias
 
 __all__ = [
     "CLOSED",
@@ -80,8 +80,6 @@ Wire: TypeAlias = list[Buffer | FileRegion]
 
 
 _FIELD_LINE = re.compile(rb"([^:]++):[ \t]*+([^\r]*+)\r\n")
-_LATE: Final = frozenset({"authority", "query", "target"})
-_USUAL: Final = {"expects_continue": False, "http_version": "1.1", "trailers": ()}
 
 
 class Parts(Protocol):
@@ -113,9 +111,11 @@ class RequestReceived:
     """
 
     __slots__ = (
+        "_authority",
         "_fields",
         "_parts",
-        "authority",
+        "_query",
+        "_target",
         "content",
         "content_length",
         "expects_continue",
@@ -124,10 +124,8 @@ class RequestReceived:
         "keep_alive",
         "method",
         "path",
-        "query",
         "route_key",
         "stop",
-        "target",
         "trailers",
     )
 
@@ -148,12 +146,12 @@ class RequestReceived:
         trailers: FieldLines = (),
     ) -> None:
         self.method = method
-        self.target = target
+        self._target = target
         self.path = path
-        self.query = query
+        self._query = query
         self.route_key = route_key
         self.http_version = http_version
-        self.authority = authority
+        self._authority = authority
         self.field_section = field_section
         self.content_length = content_length
         self.keep_alive = keep_alive
@@ -161,29 +159,38 @@ class RequestReceived:
         self.content = content
         self.trailers = trailers
 
-    # Set when first asked for.
+    # Set when first asked for.  No __getattr__: with one, CPython looks up every attribute anew.
+    _authority: bytes
     _fields: list[tuple[bytes, bytes]]
+    _query: bytes
+    _target: bytes
     _parts: Parts
     stop: int
 
-    if not TYPE_CHECKING:
+    @property
+    def target(self) -> bytes:
+        try:
+            return self._target
+        except AttributeError:
+            query = self._parts["query"]
+            self._target = self.path if query is None else b"%b?%b" % (self.path, query)
+            return self._target
 
-        def __getattr__(self, name: str) -> Any:
-            # Only for what is not set: the fast lane sets what routing asks for and leaves the rest to those who
-            # ask, because most handlers ask for little (bench/micro_http1.py).
-            if name in _LATE:
-                parts = self._parts
-                if name == "target":
-                    query = parts["query"]
-                    value = self.path if query is None else b"%b?%b" % (self.path, query)
-                else:
-                    value = parts[name] or b""
-            elif name in _USUAL:
-                value = _USUAL[name]
-            else:
-                raise AttributeError(f"RequestReceived has no {name}")
-            setattr(self, name, value)
-            return value
+    @property
+    def query(self) -> bytes:
+        try:
+            return self._query
+        except AttributeError:
+            self._query = self._parts["query"] or b""
+            return self._query
+
+    @property
+    def authority(self) -> bytes:
+        try:
+            return self._authority
+        except AttributeError:
+            self._authority = self._parts["authority"] or b""
+            return self._authority
 
     @property
     def fields(self) -> list[tuple[bytes, bytes]]:

@@ -185,7 +185,10 @@ class Exchange:
         self.stage = _HANDLING
         self.head = head
         self.cause = None
-        endpoint, params = app.match(head)
+        endpoint = app.fixed.get(head.route_key)
+        params: dict[str, Any] = {}
+        if endpoint is None:
+            endpoint, params = app.match(head)
         if service.access_log:
             self.started = service.loop.time()
         content = head.content

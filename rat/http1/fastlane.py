@@ -78,6 +78,9 @@ def reference_reader(fields: int, size: int) -> HeadReader:
         # Nine requests of ten have one of these: no new string for them.
         request.method = _METHODS.get(method) or method.decode("ascii")
         request.keep_alive = close is None
+        request.expects_continue = False
+        request.http_version = "1.1"
+        request.trailers = ()
         if length is None:
             request.content_length = 0
             request.content = b""
@@ -156,7 +159,7 @@ class LaneWriter:
         if implementation == "native":
             from rat.http1._lane import answer_writer
 
-            self.write = answer_writer(self.complete, self._starts, self._blocks)
+            self.write = answer_writer(self.complete, self._starts, self._lines, self._blocks)
 
     def complete(self, status: int, fields: FieldLines, content: object, date: bytes) -> bytes | None:
         """The bytes of an answer on a connection that stays open, to a method that wants content; None if unusual.

@@ -208,10 +208,12 @@ def test_answers_of_known_parts_are_those_of_the_method() -> None:
         calls += 1
         return by_method.complete(*arguments)
 
-    write = native.answer_writer(counted, by_method._starts, by_method._blocks)
+    write = native.answer_writer(counted, by_method._starts, by_method._lines, by_method._blocks)
     reference = fastlane.LaneWriter(b"rat")
     pair = ((b"a", b"b"), (b"c", b"d"))
     fields = [(), pair[:1], pair, list(pair), ((b"date", b"x"),), KeptFields(pair), KeptFields(((b"date", b"x"),))]
+    fields += [[(b"n", b"%d" % number) for number in range(count)] for count in (16, 17)]
+    fields += [[(b"a", b"b" * 200)], []]
     contents = [b"x" * size for size in (0, 1, 9, 10, 1023, 1024, 65_535, 65_536)] + [bytearray(b"x"), memoryview(b"y")]
     for date in (b"Sun, 06 Nov 1994 08:49:37 GMT", b"Sun, 06 Nov 1994 08:49:38 GMT"):
         for status in (200, 404, 204, 599):
@@ -225,17 +227,19 @@ def test_answers_of_known_parts_are_those_of_the_method() -> None:
     with pytest.raises(TypeError, match="status, fields, content and date"):
         write(200, (), b"")
     with pytest.raises(TypeError):
-        native.answer_writer(counted, {}, None)
+        native.answer_writer(counted, {}, {}, None)
 
 
 def test_an_answer_that_the_method_refuses_is_refused() -> None:
     writer = fastlane.LaneWriter(None)
-    write = native.answer_writer(writer.complete, writer._starts, writer._blocks)
+    write = native.answer_writer(writer.complete, writer._starts, writer._lines, writer._blocks)
     for _ in range(2):
         with pytest.raises(LocalProtocolError, match="control bytes"):
             write(200, ((b"a", b"b\nc"),), b"", b"now")
         with pytest.raises(TypeError, match="unhashable"):
             write(200, ((b"a", []),), b"", b"now")
+        with pytest.raises(TypeError, match="unhashable"):
+            write(200, [[b"a", b"b"]], b"", b"now")
         assert write(200, (), b"ok", b"now").endswith(b"ok")
 
 

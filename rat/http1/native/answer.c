@@ -12,58 +12,76 @@ typedef struct {
     PyObject *module;
     PyObject *complete;     /* the method of the LaneWriter */
     PyObject *starts;       /* its dict: status to status line, Date and Server */
+    PyObject *lines;        /* its dict: field to its line */
     PyObject *blocks;       /* its dict: tuple of fields to their lines */
     PyObject *date;         /* of which starts holds the lines */
 } Writer;
 
 static const char LENGTH[] = "Content-Length: ";
-enum { LENGTH_SIZE = sizeof LENGTH - 1 };
+enum { LENGTH_SIZE = sizeof LENGTH - 1, MOST_LINES = 16 };
+
+/* The field lines of an answer, in up to MOST_LINES parts; borrowed but for the one that is kept in *owned*. */
+typedef struct {
+    PyObject *parts[MOST_LINES], *owned;
+    Py_ssize_t count, size;
+} Lines;
+
+static bool add_lines(Lines *lines, PyObject *part) {
+    if (part == NULL || !PyBytes_CheckExact(part)) return false;
+    lines->parts[lines->count++] = part;
+    lines->size += PyBytes_GET_SIZE(part);
+    return true;
+}
+
+/* Whether all lines of *fields* are known; an exception may be set where not. */
+static bool find_lines(Writer *self, PyObject *fields, Lines *lines) {
+    if (PyList_CheckExact(fields)) {
+        if (PyList_GET_SIZE(fields) > MOST_LINES) return false;
+        for (Py_ssize_t i = 0; i < PyList_GET_SIZE(fields); i++)
+            if (!add_lines(lines, PyDict_GetItemWithError(self->lines, PyList_GET_ITEM(fields, i)))) return false;
+        return true;
+    }
+    if (!PyTuple_Check(fields)) return false;
+    if (PyTuple_GET_SIZE(fields) == 0) return true;
+    if (PyTuple_CheckExact(fields)) return add_lines(lines, PyDict_GetItemWithError(self->blocks, fields));
+    /* KeptFields, or what is like it */
+    lines->owned = PyObject_GetAttr(fields, self->st->written);
+    return add_lines(lines, lines->owned);
+}
+
+static char *put(char *p, const char *from, Py_ssize_t size) {
+    memcpy(p, from, size);
+    return p + size;
+}
+
+static PyObject *join(PyObject *start, const Lines *lines, PyObject *content) {
+    Py_ssize_t size = PyBytes_GET_SIZE(content), rest = size;
+    char digits[8];
+    int first = sizeof digits;
+    do digits[--first] = '0' + rest % 10;
+    while ((rest /= 10) > 0);
+    Py_ssize_t digit_count = (Py_ssize_t)sizeof digits - first;
+    PyObject *wire = PyBytes_FromStringAndSize(
+        NULL, PyBytes_GET_SIZE(start) + lines->size + LENGTH_SIZE + digit_count + 4 + size);
+    if (wire == NULL) return NULL;
+    char *p = put(PyBytes_AS_STRING(wire), PyBytes_AS_STRING(start), PyBytes_GET_SIZE(start));
+    for (Py_ssize_t i = 0; i < lines->count; i++)
+        p = put(p, PyBytes_AS_STRING(lines->parts[i]), PyBytes_GET_SIZE(lines->parts[i]));
+    p = put(p, LENGTH, LENGTH_SIZE);
+    p = put(p, digits + first, digit_count);
+    p = put(p, "\r\n\r\n", 4);
+    put(p, PyBytes_AS_STRING(content), size);
+    return wire;
+}
 
 /* The answer of parts that are known, or NULL, with or without an exception. */
 static PyObject *from_known_parts(Writer *self, PyObject *status, PyObject *fields, PyObject *content) {
-    if (!PyBytes_CheckExact(content) || !PyTuple_Check(fields)) return NULL;
-    Py_ssize_t size = PyBytes_GET_SIZE(content), block_size = 0;
-    if (size >= JOIN_BELOW) return NULL;
+    if (!PyBytes_CheckExact(content) || PyBytes_GET_SIZE(content) >= JOIN_BELOW) return NULL;
     PyObject *start = PyDict_GetItemWithError(self->starts, status);
     if (start == NULL) return NULL;
-    PyObject *block = NULL;
-    if (PyTuple_GET_SIZE(fields) > 0) {
-        if (PyTuple_CheckExact(fields)) {
-            block = PyDict_GetItemWithError(self->blocks, fields);
-            Py_XINCREF(block);
-        } else /* KeptFields, or what is like it */
-            block = PyObject_GetAttr(fields, self->st->written);
-        if (block == NULL) return NULL;
-        if (!PyBytes_CheckExact(block)) {
-            Py_DECREF(block);
-            return NULL;
-        }
-        block_size = PyBytes_GET_SIZE(block);
-    }
-    char digits[8];
-    int first = sizeof digits;
-    Py_ssize_t rest = size;
-    do digits[--first] = '0' + rest % 10;
-    while ((rest /= 10) > 0);
-    Py_ssize_t digit_count = (Py_ssize_t)sizeof digits - first, start_size = PyBytes_GET_SIZE(start);
-    PyObject *wire =
-        PyBytes_FromStringAndSize(NULL, start_size + block_size + LENGTH_SIZE + digit_count + 4 + size);
-    if (wire == NULL) {
-        Py_XDECREF(block);
-        return NULL;
-    }
-    char *p = PyBytes_AS_STRING(wire);
-    memcpy(p, PyBytes_AS_STRING(start), start_size);
-    p += start_size;
-    if (block != NULL) memcpy(p, PyBytes_AS_STRING(block), block_size);
-    Py_XDECREF(block);
-    p += block_size;
-    memcpy(p, LENGTH, LENGTH_SIZE);
-    p += LENGTH_SIZE;
-    memcpy(p, digits + first, digit_count);
-    p += digit_count;
-    memcpy(p, "\r\n\r\n", 4);
-    memcpy(p + 4, PyBytes_AS_STRING(content), size);
+    Lines lines = {.count = 0};
+    PyObject *wire = find_lines(self, fields, &lines) ? join(start, &lines, content) : NULL;
+    Py_XDECREF(lines.owned);
     return wire;
 }
 
@@ -92,6 +110,7 @@ static int writer_traverse(Writer *self, visitproc visit, void *arg) {
     Py_VISIT(self->module);
     Py_VISIT(self->complete);
     Py_VISIT(self->starts);
+    Py_VISIT(self->lines);
     Py_VISIT(self->blocks);
     Py_VISIT(self->date);
     return 0;
@@ -101,6 +120,7 @@ static int writer_clear(Writer *self) {
     Py_CLEAR(self->module);
     Py_CLEAR(self->complete);
     Py_CLEAR(self->starts);
+    Py_CLEAR(self->lines);
     Py_CLEAR(self->blocks);
     Py_CLEAR(self->date);
     return 0;
@@ -132,8 +152,9 @@ PyType_Spec writer_spec = {
 
 PyObject *answer_writer(PyObject *module, PyObject *args) {
     State *st = PyModule_GetState(module);
-    PyObject *complete, *starts, *blocks;
-    if (!PyArg_ParseTuple(args, "OO!O!:answer_writer", &complete, &PyDict_Type, &starts, &PyDict_Type, &blocks))
+    PyObject *complete, *starts, *lines, *blocks;
+    if (!PyArg_ParseTuple(args, "OO!O!O!:answer_writer", &complete, &PyDict_Type, &starts, &PyDict_Type, &lines,
+                          &PyDict_Type, &blocks))
         return NULL;
     Writer *self = (Writer *)st->writer_type->tp_alloc(st->writer_type, 0);
     if (self == NULL) return NULL;
@@ -142,6 +163,7 @@ PyObject *answer_writer(PyObject *module, PyObject *args) {
     self->module = Py_NewRef(module);
     self->complete = Py_NewRef(complete);
     self->starts = Py_NewRef(starts);
+    self->lines = Py_NewRef(lines);
     self->blocks = Py_NewRef(blocks);
     return (PyObject *)self;
 }

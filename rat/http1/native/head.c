@@ -10,10 +10,11 @@
 const char *const METHOD_NAMES[METHODS] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
 
 /* The attributes that are set at once, and where a request has them. */
-enum { A_PARTS, A_METHOD, A_PATH, A_ROUTE_KEY, A_FIELD_SECTION, A_CONTENT_LENGTH, A_KEEP_ALIVE, A_CONTENT,
-       A_STOP, ATTRIBUTES };
+enum { A_PARTS, A_METHOD, A_PATH, A_ROUTE_KEY, A_FIELD_SECTION, A_VERSION, A_TRAILERS, A_CONTENT_LENGTH, A_KEEP_ALIVE,
+       A_EXPECTS, A_CONTENT, A_STOP, ATTRIBUTES };
 static const char *const ATTRIBUTE_NAMES[ATTRIBUTES] = {
-    "_parts", "method", "path", "route_key", "field_section", "content_length", "keep_alive", "content", "stop",
+    "_parts", "method", "path", "route_key", "field_section", "http_version", "trailers", "content_length",
+    "keep_alive", "expects_continue", "content", "stop",
 };
 
 typedef struct {
@@ -268,6 +269,9 @@ static PyObject *new_request(Reader *self, PyObject *data, const unsigned char *
         [A_PATH] = cut(head->path, head->path_end),
         [A_ROUTE_KEY] = cut(start, head->path_end),
         [A_FIELD_SECTION] = cut(head->fields, head->fields_end),
+        [A_VERSION] = Py_NewRef(st->version),
+        [A_TRAILERS] = Py_NewRef(st->no_trailers),
+        [A_EXPECTS] = Py_NewRef(Py_False),
         [A_CONTENT_LENGTH] = PyLong_FromUnsignedLongLong(head->length),
         [A_KEEP_ALIVE] = Py_NewRef(head->closes ? Py_False : Py_True),
         [A_CONTENT] = !is_whole ? Py_NewRef(Py_None) : head->length ? cut(head->end, stop) : Py_NewRef(st->empty),

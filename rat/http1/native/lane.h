@@ -18,7 +18,7 @@ enum { METHODS = 7 };
 typedef struct {
     PyTypeObject *reader_type, *parts_type, *writer_type;
     PyObject *methods[METHODS];
-    PyObject *empty, *written;
+    PyObject *empty, *no_trailers, *version, *written;
 } State;
 
 extern const char *const METHOD_NAMES[METHODS];

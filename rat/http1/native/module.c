@@ -16,6 +16,8 @@ static int execute(PyObject *module) {
     for (int i = 0; i < METHODS; i++)
         if ((st->methods[i] = PyUnicode_InternFromString(METHOD_NAMES[i])) == NULL) return -1;
     if ((st->empty = PyBytes_FromStringAndSize(NULL, 0)) == NULL) return -1;
+    if ((st->no_trailers = PyTuple_New(0)) == NULL) return -1;
+    if ((st->version = PyUnicode_InternFromString("1.1")) == NULL) return -1;
     if ((st->written = PyUnicode_InternFromString("written")) == NULL) return -1;
     st->reader_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &reader_spec, NULL);
     st->parts_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &parts_spec, NULL);
@@ -37,6 +39,8 @@ static int clear(PyObject *module) {
     Py_CLEAR(st->parts_type);
     Py_CLEAR(st->writer_type);
     Py_CLEAR(st->empty);
+    Py_CLEAR(st->no_trailers);
+    Py_CLEAR(st->version);
     Py_CLEAR(st->written);
     for (int i = 0; i < METHODS; i++) Py_CLEAR(st->methods[i]);
     return 0;
