@@ -29,6 +29,7 @@ __all__ = ["FramesProtocol", "hand_over"]
 log = logging.getLogger("rat.server")
 
 _PING: Final = b"rat ping"
+_NOBODY: Final = asyncio.Protocol()
 
 
 class FramesProtocol(Peer):
@@ -252,6 +253,8 @@ class FramesProtocol(Peer):
             self._check_silence(now, timeouts.keep_alive, frame_timeout)
         if self._work:
             self._work.check(now)
+        elif self._work is not None:
+            self._work = None  # an idle connection costs less without
 
     def _late_peer(self, counter: str, message: str) -> None:
         counters = self.service.counters
@@ -282,6 +285,8 @@ def hand_over(http: HttpProtocol, data: bytes) -> None:
     protocol = FramesProtocol(service)
     # uvloop chooses between data_received and get_buffer when reading starts.
     transport.pause_reading()
+    # It also keeps the data_received of the last protocol that had one, and with it all that HTTP needs: 1.1 KiB.
+    transport.set_protocol(_NOBODY)
     transport.set_protocol(protocol)
     protocol.connection_made(transport)
     transport.resume_reading()

@@ -4,6 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.harness.workload import Load, Unit, Workload
+from rat.codec.frame import Kind, pack_frame
+from rat.config import FrameLimits
+from rat.frames.settings import offer, pack_hello
 from rat.loadgen.judge import Judge
 
 
@@ -29,6 +32,11 @@ WORKLOADS = [
     Workload(
         "items", "records that an async generator streams", "items", "records", _none, load=Load.FRAMES, floor="items",
         connections=1, main=True, rounds=6, extra={"mode": "items"},
+    ),
+    Workload(
+        "frames-idle", "memory of an idle connection of frames", "frames", "", _none, load=Load.IDLE,
+        unit=Unit.CONNECTION, connections=2000, rounds=2,
+        extra={"hello": pack_frame(Kind.HELLO, 0, 0, pack_hello(offer(FrameLimits(), frozenset())))},
     ),
     _large("blobs", "calls with blobs of 1 MiB, as views", "blobs", "blob", "values", 1 << 20, main=True),
     _large("blob-sums", "blobs of 1 MiB, checksum and credit", "blob-streams", "blob-stream", "streams", 1 << 20,

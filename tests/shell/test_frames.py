@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -18,7 +19,10 @@ from rat.config import FrameLimits, ServerConfig, Timeouts
 from rat.errors import CallError, ConnectionLost, HTTPError
 from rat.frames import events
 from rat.frames.engine import FramesEngine
+from rat.frames_protocol import FramesProtocol
+from rat.http1.engine import HttpEngine
 from rat.procedures import CallRequest, Connection
+from rat.protocol import HttpProtocol
 from rat.server import RatServer
 from rat.stream.blob import Blob
 from tests.frames.support import call_frame, joined, kinds
@@ -599,3 +603,28 @@ async def test_a_half_closed_peer_gets_its_finite_answers() -> None:
             peer.writer.write(call_frame(1, "later", "x") + call_frame(3, "add", 1, 2))
             peer.writer.write_eof()
             assert sorted(kinds(await peer.rest())) == [Kind.RESULT, Kind.RESULT]
+
+
+async def test_nothing_of_http_is_left_when_frames_take_over() -> None:
+    def left() -> int:
+        return sum(type(one) in (HttpProtocol, HttpEngine) for one in gc.get_objects())
+
+    gc.collect()
+    before = left()
+    async with serving(make_app()) as server, raw(server) as peer:
+        await peer.hello()
+        gc.collect()
+        assert left() == before
+
+
+async def test_a_connection_that_is_idle_again_keeps_no_tasks_record() -> None:
+    clock = SteppedClock()
+    async with both(clock=clock) as (server, client):
+        assert await client.call("later", 1) == 1
+        [connection] = server.service.connections
+        assert isinstance(connection, FramesProtocol)
+        begun = connection._work
+        assert begun is not None
+        connection.check(clock.now)
+        assert connection._work is not begun
+        assert await client.call("later", 2) == 2
