@@ -8,7 +8,9 @@ value is decoded and compared before it is timed; a peer that gives back another
 One value is encoded over and over, as peers measure themselves.  That flatters those who leave a UTF-8 copy on every
 str that is not ASCII, for ever, and find it there the second time; ``--fresh`` gives every call a value of its own.
 The family "bytes" is measured as each library hands on large payloads: ours in segments from 100 KB on and decoded with
-zero_copy, pickle in band and out of band; "one buffer" is the same value in one piece, for all, outside the headline.
+zero_copy, pickle in band and out of band; "one buffer" is the same value in one piece, for all.  So there are two
+headlines: "best peer of each cell" with the family "bytes", and "bytes in one buffer" with "one buffer" in its place,
+where a cell of 100 KB and more is one copy of the payload for everybody.
 """
 
 from __future__ import annotations
@@ -158,6 +160,10 @@ def main(arguments: list[str] | None = None) -> int:
             )
             print(_table(cells[-1:]).splitlines()[1], flush=True)
     result: dict[str, Any] = {
+        "counted": {
+            "best peer of each cell": "large bytes as segments and views, pickle out of band among the peers",
+            "bytes in one buffer": "large bytes copied into one buffer by everybody",
+        },
         "machine": {"processor": platform.machine(), "system": platform.platform()},
         "versions": versions(),
         "rounds": rounds,

@@ -101,8 +101,61 @@ def segments(rounds: int) -> dict[str, Any]:
     return result
 
 
+def one_field(rounds: int) -> dict[str, Any]:
+    """A field of a message of 1 MB through a view, from bytes to value, beside decoding all of it.  Nanoseconds."""
+    from rat.codec import decode, encode, view
+
+    values = {family: build(family, SIZES["1 MB"]) for family in ("records", "events", "floats", "config")}
+    values["users"] = {"users": values["records"], "tail": {"version": 3}}
+    result: dict[str, Any] = {}
+    for name, value in values.items():
+        message = encode(value)
+        found = {}
+        for place, path in _paths(name, value).items():
+            calls = {
+                "view": (lambda data, path=path: view(data).at(path), message),
+                "decode": (decode, message),
+            }
+            times = interleave(calls, rounds=max(7, rounds // 3), slice_ns=1_000_000)
+            ratio = median(ratios(times["decode"], times["view"]))
+            found[place] = {
+                "path": path,
+                "view": median(times["view"]),
+                "decode": median(times["decode"]),
+                "times": ratio,
+            }
+        result[name] = found
+    return result
+
+
+def _paths(name: str, value: Any) -> dict[str, str]:
+    """A field near the start, in the middle and at the end."""
+    if name == "config":
+        keys = list(value)
+        return {place: f"$.{keys[at]}" + _leaf(value[keys[at]]) for place, at in _places(len(keys))}
+    if name == "users":
+        last = len(value["users"]) - 1
+        return {"start": "$.users[0].name", "middle": f"$.users[{last // 2}].name", "end": f"$.users[{last}].name",
+                "behind": "$.tail.version"}  # fmt: skip
+    field = {"records": ".email", "events": ".request.path", "floats": ""}[name]
+    return {place: f"$[{at}]{field}" for place, at in _places(len(value))}
+
+
+def _places(count: int) -> list[tuple[str, int]]:
+    return [("start", 0), ("middle", count // 2), ("end", count - 1)]
+
+
+def _leaf(section: Any) -> str:
+    """The path to the first value of a section that is no dict."""
+    if not isinstance(section, dict):
+        return ""
+    key = next(iter(section))
+    return f".{key}" + _leaf(section[key])
+
+
 def measure(rounds: int) -> dict[str, Any]:
     return {
+        "one field of 1 MB": one_field(rounds),
         "small messages": small_messages(max(rounds, 15)),
         "bincode profile": bincode(rounds),
         "segments": segments(max(rounds, 15)),
