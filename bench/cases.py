@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench import cases_frames
 from rat.loadgen.requests import BROWSER_FIELDS, build_requests, parse_url
 
 Repeat = Callable[[int], None]
@@ -335,6 +336,9 @@ CASES = [
     Case("piece of 100 bytes in chunks", lambda: _pieces(100), 1000),
     Case("request, file of 10 KiB", lambda: _file(False), exact=False),
     Case("request, file of 10 KiB, browser's head", lambda: _file(True), exact=False),
+    Case("64 calls over frames, async", lambda: cases_frames.calls(True), 20),
+    Case("64 calls over frames, plain", lambda: cases_frames.calls(False), 20),
+    Case("CRC-32 of 1 MiB", cases_frames.crc, 10),
 ]
 
 
