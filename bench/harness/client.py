@@ -59,7 +59,7 @@ class Client:
         # What it measures ends shortly before it does, and comes after its start and its warming up.
         end = min(time.monotonic(), trace.at[-1]) if trace.at else time.monotonic()
         if turn.cost:
-            turn.pieces = _pieces(turn, trace, end, steady=workload.load is Load.EVENTS)
+            turn.pieces = pieces_of(turn, trace, end, steady=workload.load is Load.EVENTS)
         return turn
 
     def _rat_bench(self, server: Server, workload: Workload, seconds: float) -> Turn:
@@ -238,7 +238,7 @@ class Client:
         return Turn(cost=max(cost, 0.0), answers=workload.connections, seconds=2 * CALM, fault=fault)
 
 
-def _pieces(turn: Turn, trace: Trace, end: float, steady: bool) -> list[tuple[float, float, float]]:
+def pieces_of(turn: Turn, trace: Trace, end: float, steady: bool) -> list[tuple[float, float, float]]:
     """One for all of the turn that ended at *end*; one for each INTERVAL when work comes in a *steady* stream."""
     assert turn.cost
     work = turn.server_cpu / turn.cost
@@ -248,6 +248,8 @@ def _pieces(turn: Turn, trace: Trace, end: float, steady: bool) -> list[tuple[fl
     try:
         cpu = [between(trace.at, trace.cpu, edge) for edge in edges]
     except ValueError:
+        cpu = []
+    if count == 1 or not cpu or cpu[-1] <= cpu[0]:
         return [(work, turn.server_cpu, trace.pace(begin, end))]
     # The client's window is a little earlier than this one, so only the shares of the CPU are taken from here.
     scale = turn.server_cpu / (cpu[-1] - cpu[0])

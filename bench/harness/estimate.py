@@ -100,10 +100,10 @@ def _figure(of: Callable[[Sequence[int]], float], rounds: Sequence[int]) -> Figu
     if value <= 0.0:
         return None
     count = len(rounds)
-    if count < 2:
-        return Figure(value, value, value, None)
     dice = random.Random(count)  # the same rounds are drawn whenever the file is read
     drawn = [math.log(one) for _ in range(DRAWS) if (one := of(dice.choices(rounds, k=count))) > 0.0]
+    if count < 2 or len(drawn) < 2:
+        return Figure(value, value, value, None)
     # Few rounds drawn from themselves vary less than new ones would.
     doubt = stdev(drawn) * math.sqrt(count / (count - 1))
     reach = math.exp(doubt * student(count - 1))

@@ -81,6 +81,8 @@ def count(found: Turn, marks: list[float], every: int, workload: Workload, trace
     parts = max(1, int((end - begin) / PIECE))
     edges = [*(begin + (end - begin) * at / parts for at in range(parts)), end]
     try:
+        if begin >= end:
+            raise ValueError(f"nothing was counted after {begin:.3f} s")
         sent = [between(marks, range(0, every * len(marks), every), edge) for edge in edges]
         cpu = [between(trace.at, trace.cpu, edge) for edge in edges]
     except ValueError:
