@@ -1,7 +1,7 @@
 """One side of a frames connection over a transport: what server and client have in common.
 
-Owns reading into the slab, one write per turn, credit that is waited for, and what both sides do when the other is
-silent, slow or gone.  What a call means is for the two classes above it.
+Owns reading into the slab, and what both sides do when the other is silent, slow or gone.  The half that speaks is
+:class:`rat.peer_sender.PeerSender`; what a call means is for the two classes above it.
 """
 
 from __future__ import annotations
@@ -11,30 +11,24 @@ import enum
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any, ClassVar, Final, cast
+from typing import Any, ClassVar, cast
 
-from rat.errors import ConnectionLost, LocalProtocolError, RemoteProtocolError
-from rat.events import Buffer, Signal
+from rat.errors import ConnectionLost, RemoteProtocolError
+from rat.events import Signal
 from rat.flow import Flow
 from rat.frames import events
 from rat.frames.engine import FramesEngine
 from rat.frames.reader import EXACT_FROM
 from rat.frames.tables import ConnectionState
-from rat.stream.inbox import Inbox
-from rat.stream.waiters import Waiters
+from rat.peer_sender import HOLD, WRITABLE, PeerSender, StreamOver
 
 __all__ = ["HOLD", "Link", "Peer", "StreamOver"]
 
 log = logging.getLogger("rat.frames")
 
 _SLAB = 2 * EXACT_FROM
-_JOIN_BELOW = 64 * 1024
-HOLD: Final = 64 * 1024
-"""Bytes of answers after which they are written before the next event is taken."""
 _LINGER = 1024 * 1024
 """Most bytes that are read and thrown away while lingering."""
-_WRITABLE = 0
-"""What writers wait for; any other key is a stream whose credit is waited for."""
 _threads = threading.local()
 
 
@@ -74,18 +68,14 @@ TRANSITIONS = {
 }
 
 
-class StreamOver(LocalProtocolError):
-    """The other side has ended the call; nothing more can be sent on it."""
-
-
-class Peer(asyncio.BufferedProtocol):
+class Peer(PeerSender, asyncio.BufferedProtocol):
     """A transport's callbacks on one side, the frames engine's verbs on the other.
 
     Not safe across threads.  After :meth:`connection_lost` every inbox fails, and who waits for credit gets StreamOver.
     """
 
-    __slots__ = ("_flush_handle", "_frame_since", "_linger_left", "_progress", "_progress_since", "_slab", "_waiters",
-                 "engine", "flow", "inboxes", "linger_since", "link", "loop", "touched", "transport")  # fmt: skip
+    __slots__ = ("_frame_since", "_linger_left", "_progress", "_progress_since", "_slab", "linger_since", "link",
+                 "touched", "transport")  # fmt: skip
 
     transport: asyncio.Transport
     _DISPATCH: ClassVar[dict[type[Any], Callable[[Any, Any], None]]]
@@ -95,16 +85,11 @@ class Peer(asyncio.BufferedProtocol):
     def __init__(
         self, loop: asyncio.AbstractEventLoop, engine: FramesEngine, *, high_water: int, low_water: int
     ) -> None:
-        self.loop = loop
-        self.engine = engine
-        self.flow = Flow(loop, high_water=high_water, low_water=low_water)
-        self.inboxes: dict[int, Inbox] = {}
+        super().__init__(loop, engine, Flow(loop, high_water=high_water, low_water=low_water))
         self.link = Link.OPEN
         self.touched = 0.0
         """When the peer was last heard."""
         self._slab = _slab()
-        self._waiters = Waiters()
-        self._flush_handle: asyncio.Handle | None = None
         self._frame_since: float | None = None
         self._linger_left = _LINGER
         self.linger_since = 0.0
@@ -162,7 +147,7 @@ class Peer(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """The transport takes bytes again."""
         self.flow.resume_writing()
-        self._waiters.wake(_WRITABLE)
+        self._waiters.wake(WRITABLE)
         if "output" in self.flow.reasons:
             self.pump()
 
@@ -269,100 +254,6 @@ class Peer(asyncio.BufferedProtocol):
 
     def pong_received(self, pong: events.Pong) -> None:
         """The answer to a ping; any other byte of the peer shows as well that it is there."""
-
-    # -- writing
-
-    def flush(self) -> None:
-        """Write what the engine has gathered."""
-        held = self.engine.held
-        out = self.engine.take()
-        if out:
-            flow = self.flow
-            if held < _JOIN_BELOW:
-                flow.hold(b"".join(out))
-            else:
-                flow.write(out)
-            flow.flush()
-
-    def flush_soon(self) -> None:
-        """Write what the engine has gathered when the loop's turn ends: one write for all who ask in it."""
-        if self._flush_handle is None and not self.flow.lost:
-            self._flush_handle = self.loop.call_soon(self._flush_at_end_of_turn)
-
-    def _flush_at_end_of_turn(self) -> None:
-        self._flush_handle = None
-        self.flush()
-
-    def open_inbox(self, stream_id: int) -> Inbox:
-        """Where the items that the peer sends on the call will lie."""
-
-        def taken(size: int) -> None:
-            self.engine.consume(stream_id, size)
-            if self.engine.has_output:
-                self.flush_soon()
-
-        inbox = self.inboxes[stream_id] = Inbox(taken)
-        return inbox
-
-    def send_at_once(self, stream_id: int, value: Any) -> bool:
-        """Send one item, if nothing speaks against it; False: :meth:`send_item` knows what does."""
-        engine = self.engine
-        if self.flow.write_paused or engine.held >= HOLD or not engine.is_live(stream_id) or self.flow.lost:
-            return False
-        if not engine.item(stream_id, value):
-            return False
-        if self._flush_handle is None:
-            self.flush_soon()
-        return True
-
-    async def send_item(self, stream_id: int, value: Any) -> None:
-        """Send one item; waits for credit and for room in the transport.  Raises StreamOver when the call has ended."""
-        while True:
-            if not self.engine.is_live(stream_id) or self.flow.lost:
-                raise StreamOver(f"call {stream_id} is over")
-            if self.engine.item(stream_id, value):
-                break
-            await self._credit(stream_id)
-        if self.engine.held >= HOLD:
-            self.flush()
-        else:
-            self.flush_soon()
-        if self.flow.write_paused:
-            await self.writable()
-
-    async def send_data(self, stream_id: int, data: Buffer) -> None:
-        """Send bytes of a blob; waits as :meth:`send_item` does.  *data* may not be changed until the peer has it."""
-        rest = memoryview(data).cast("B")
-        while len(rest):
-            if not self.engine.is_live(stream_id) or self.flow.lost:
-                raise StreamOver(f"call {stream_id} is over")
-            taken = self.engine.data(stream_id, rest)
-            rest = rest[taken:]
-            if self.flow.write_paused:
-                self.flush()
-                await self.writable()
-            elif len(rest):
-                await self._credit(stream_id)
-        self.flush_soon()
-
-    async def _credit(self, stream_id: int) -> None:
-        self.flush()
-        await self._waiters.wait(stream_id)
-
-    async def writable(self) -> None:
-        """Wait until the transport takes bytes again, or is gone."""
-        while self.flow.write_paused and not self.flow.lost:
-            await self._waiters.wait(_WRITABLE)
-
-    def forget(self, stream_id: int, error: Exception | None = None) -> None:
-        """The call is over: its reader gets *error* or the end, its writer StreamOver."""
-        inbox = self.inboxes.pop(stream_id, None)
-        if inbox is not None:
-            if error is not None:
-                inbox.fail(error)
-            else:
-                inbox.end()
-        self._waiters.wake(stream_id)
 
     # -- the end
 

@@ -69,7 +69,9 @@ ROOMS = {
         ("names", "ground", "codec", "http1", "frames", "stream"),
         ("orjson", "multipart", "zstandard", "brotli"),
     ),
-    "transport": Room(("rat.flow", "rat.peer"), ("names", "ground", "codec", "frames", "stream"), sockets=True),
+    "transport": Room(
+        ("rat.flow", "rat.peer", "rat.peer_sender"), ("names", "ground", "codec", "frames", "stream"), sockets=True
+    ),
     "shell": Room(
         (
             "rat.call_tasks",
