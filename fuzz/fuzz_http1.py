@@ -1,4 +1,4 @@
-"""Fuzzes the HTTP/1.1 engine: the fast lane against h11, whole against cut in pieces, for a bounded time.
+"""Fuzzes the HTTP/1.1 engine: the fast lane (in C where it is built) against h11, whole against cut in pieces.
 
 ``python fuzz/fuzz_http1.py [--seconds N] [--seed N]``; exits with 1 and the bytes that made a difference.  Nothing but
 RemoteProtocolError may come out of the engine, and ``converse`` catches that: any other exception is a find.

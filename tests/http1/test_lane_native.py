@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
 import os
 import random
 import subprocess
@@ -241,6 +242,60 @@ def test_an_answer_that_the_method_refuses_is_refused() -> None:
         with pytest.raises(TypeError, match="unhashable"):
             write(200, [[b"a", b"b"]], b"", b"now")
         assert write(200, (), b"ok", b"now").endswith(b"ok")
+
+
+SWEEP = """
+import _testcapi, faulthandler
+faulthandler.enable()
+from rat.events import KeptFields, RequestReceived
+from rat.http1 import _lane, fastlane
+
+read = _lane.head_reader(RequestReceived, 100, 8192)
+wire = b"BREW /a?b HTTP/1.1\\r\\nHost: a\\r\\nX: 1\\r\\nx: 2\\r\\nContent-Length: 3\\r\\n\\r\\nabc"
+section = b"Host: a\\r\\nX: 1\\r\\nx: 2\\r\\nX: 3\\r\\n"
+writer = fastlane.LaneWriter(b"rat")
+kept = KeptFields([(b"a", b"b"), (b"c", b"d")])
+answers = [(200, lines, b"x" * 20, b"now") for lines in (kept, tuple(kept), list(kept), ())]
+for answer in answers:
+    assert writer.write(*answer) == writer.write(*answer)
+
+def operations():
+    yield lambda: read(wire, 0).method
+    yield lambda: read(wire, 0)._parts["query"]
+    yield lambda: _lane.combined_value(section, b"x")
+    yield lambda: _lane.head_reader(RequestReceived, 100, 8192)
+    yield lambda: _lane.answer_writer(writer.complete, writer._starts, writer._lines, writer._blocks)
+    for answer in answers:
+        yield lambda: writer.write(*answer)
+
+for operation in operations():
+    expected, first = operation(), 0
+    while True:
+        _testcapi.set_nomemory(first, first + 1)
+        try:
+            value = operation()
+        except MemoryError:
+            value = None
+        finally:
+            _testcapi.remove_mem_hooks()
+        if value is not None:
+            break
+        first += 1
+    print(first)
+    assert type(operation()) is type(expected)
+"""
+
+
+@pytest.mark.skipif(importlib.util.find_spec("_testcapi") is None, reason="_testcapi makes allocations fail")
+def test_every_allocation_may_fail() -> None:
+    environment = {**os.environ, "PYTHONMALLOC": "debug", "RAT_LANE": "native"}
+    done = subprocess.run(
+        [sys.executable, "-c", SWEEP], env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    counts = [int(count) for count in done.stdout.split()]
+    assert len(counts) == 9
+    assert all(counts[:5])
 
 
 def chosen(wanted: str, program: str = "") -> subprocess.CompletedProcess[str]:
