@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from rat.errors import ClientDisconnected
 from rat.http1.fieldsearch import combined_value
 from rat.problems import ErrorHandlers, answer_error
-from rat.responses import Deferred, Response, begin_stream, normalise
+from rat.responses import Deferred, Response, begin_stream, json_response, normalise
 from rat.stream.iterators import threaded
 
 if TYPE_CHECKING:
@@ -86,11 +86,12 @@ def _normalise(value: Any, request: Request) -> Response:
     DataValue: for all others the answer is JSON, and nothing is parsed."""
     if isinstance(value, Response):
         return value
-    if type(value) is str or type(value) is bytes:
+    kind = type(value)
+    if kind is str or kind is bytes:
         return normalise(value)
     accept = combined_value(request.head.field_section, b"accept")
     if accept is None or b"rat.datavalue" not in accept:
-        return normalise(value)
+        return json_response(value) if kind is dict or kind is list else normalise(value)
     return normalise(value, accept.decode("latin-1"))
 
 

@@ -29,6 +29,7 @@ __all__ = [
     "Response",
     "begin_stream",
     "checked_status",
+    "json_response",
     "normalise",
     "piece_bytes",
 ]
@@ -161,8 +162,8 @@ class Response:
             raise TypeError(f"body is {type(body).__name__}, expected bytes, str or an iterable of them")
         return _BYTES_FIELDS
 
-    @classmethod
-    def of(cls, body: bytes, fields: FieldLines, status: int = 200) -> Response:
+    @staticmethod
+    def of(body: bytes, fields: FieldLines, status: int = 200) -> Response:
         """An answer of parts that need no judging: *fields* as ``field_lines`` gives them."""
         response: Response = _new(Response)
         response.status = status
@@ -398,10 +399,15 @@ def checked_status(status: object) -> int:
     return int(status)
 
 
+def json_response(value: object) -> Response:
+    """The answer to a client that prefers JSON, or does not say."""
+    return Response.of(dump_json(value), _CHOSEN_JSON_FIELDS)
+
+
 def _from_value(value: object, accept: str | None) -> Response:
     if accept is not None and prefers_data_value(accept):
         return Response.of(dump_data_value(value), _CHOSEN_DATA_VALUE_FIELDS)
-    return Response.of(dump_json(value), _CHOSEN_JSON_FIELDS)
+    return json_response(value)
 
 
 def _from_tuple(value: Sequence[Any], accept: str | None) -> Response:
