@@ -75,7 +75,7 @@ class Workload:
     size: int = 0
     main: bool = False
     quick: bool = False
-    rounds: int = 11
+    rounds: int = 10
     seconds: float = 0.2
     extra: dict[str, Any] = field(default_factory=dict)
 
