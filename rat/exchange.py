@@ -1,39 +1,22 @@
 """Drives one request at a time of one connection: from its head to the end of its answer.
 
-Cancellation, deadlines, departures and errors of handlers are settled here and nowhere else.  Knows the engine's verbs
-and the flow, and nothing of how bytes are parsed.
+Cancellation, deadlines, departures and errors of handlers are settled here and nowhere else; what is sent, by the half
+of it that speaks (:class:`rat.answer_sender.AnswerSender`).  Knows nothing of how bytes are parsed.
 """
 
 from __future__ import annotations
 
 import asyncio
-import enum
-import logging
-from collections.abc import AsyncIterable, AsyncIterator, Coroutine
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from rat.coding import COMPRESS_FROM, coded, plain_fields
+from rat.answer_sender import AnswerSender, Owner
 from rat.errors import ClientDisconnected, ContentTooLarge, RemoteProtocolError
-from rat.events import (
-    NEED_DATA,
-    CompleteResponse,
-    ContentReceived,
-    EndOfMessage,
-    FieldLines,
-    FileRegion,
-    InformationalResponse,
-    RequestReceived,
-    ResponseContent,
-    ResponseEnd,
-    ResponseStart,
-    Wire,
-)
-from rat.eventstream import EventStream
+from rat.events import NEED_DATA, ContentReceived, EndOfMessage, InformationalResponse, RequestReceived
 from rat.messages import Request
-from rat.responses import Deferred, Pieces, Response, piece_bytes
-from rat.sendfile import FileShrank, send_region
+from rat.responses import Response
+from rat.stages import Cause, Stage
 from rat.stream.body import BodyReader, BodyState
-from rat.stream.compress import CompressedPieces
 from rat.tasks import EAGER, spawn
 
 if TYPE_CHECKING:
@@ -41,87 +24,19 @@ if TYPE_CHECKING:
     from rat.http1.engine import HttpEngine
     from rat.routing import Endpoint
     from rat.service import Service
-    from rat.stream.subscription import Subscription
 
-__all__ = ["Cause", "Exchange", "Stage"]
-
-log = logging.getLogger("rat.server")
-access = logging.getLogger("rat.access")
-
-_YIELD_AFTER = 1024 * 1024
-"""Bytes after which a producer that never waits gives way to other connections."""
-
+__all__ = ["Exchange"]
 
 _WAITS = 64
 """A handler that has waited gets so many tasks of its own before it is tried without."""
 
-
-class Stage(enum.Enum):
-    """How far the exchange has come."""
-
-    IDLE = "no request"
-    HANDLING = "the handler works, no byte of the answer is out"
-    SENDING = "the head of the answer is out"
-
-
-class Cause(enum.Enum):
-    """Why this side cancelled the handler."""
-
-    DEPARTED = "the connection is gone"
-    HALF_CLOSED = "the client closed its side, and the answer has no end of its own"
-    DEADLINE = "the handler had its time"
-    DRAINING = "the server stops"
-    ABORTED = "the connection is being cut from this side"
-
-
-TRANSITIONS = {
-    # stage            sees              becomes
-    (Stage.IDLE, "request"): Stage.HANDLING,
-    (Stage.HANDLING, "complete answer"): Stage.IDLE,
-    (Stage.HANDLING, "head of answer"): Stage.SENDING,
-    (Stage.HANDLING, "departure"): Stage.IDLE,
-    (Stage.HANDLING, "error"): Stage.IDLE,
-    (Stage.SENDING, "end of answer"): Stage.IDLE,
-    (Stage.SENDING, "departure"): Stage.IDLE,
-    (Stage.SENDING, "error"): Stage.IDLE,
-}
-
 # Looking a member up on its class costs 50 ns in CPython 3.11, a global 5.
 _IDLE: Final = Stage.IDLE
 _HANDLING: Final = Stage.HANDLING
-_SENDING: Final = Stage.SENDING
 _new: Final = object.__new__
 
 
-class Owner(Protocol):
-    """The connection, as its exchange sees it."""
-
-    def exchange_done(self) -> None:
-        """The answer is complete; the next request may begin."""
-
-    def abort(self) -> None:
-        """Cut the connection."""
-
-    client: Any
-    server: Any
-    scheme: str
-
-    @property
-    def is_lost(self) -> bool: ...
-
-    @property
-    def peer_done(self) -> bool:
-        """The client has closed its side."""
-
-
-def _close(response: Response) -> None:
-    try:
-        response.close()
-    except Exception:
-        log.exception("what was to be closed with an answer failed")
-
-
-class Exchange:
+class Exchange(AnswerSender):
     """The request in flight on one connection; the object is used again for the next one.
 
     Handlers run in a task of their own, or inline when they are plain functions.  A handler is cancelled when the
@@ -129,46 +44,14 @@ class Exchange:
     has no end of its own, and cut otherwise.
     """
 
-    __slots__ = (
-        "_owner",
-        "asked",
-        "body",
-        "body_waited",
-        "cause",
-        "deadline",
-        "engine",
-        "flow",
-        "head",
-        "is_alone",
-        "response",
-        "service",
-        "stage",
-        "started",
-        "subscription",
-        "task",
-    )
+    __slots__ = ("asked", "body_waited")
 
     def __init__(self, owner: Owner, service: Service, engine: HttpEngine, flow: Flow) -> None:
-        self._owner = owner
-        self.service = service
-        self.engine = engine
-        self.flow = flow
-        self.stage = _IDLE
-        self.head: RequestReceived | None = None
-        self.is_alone = False
-        """No request was behind this one when it began: its answer waits for no other."""
-        self.body: BodyReader | None = None
+        super().__init__(owner, service, engine, flow)
         self.body_waited = 0.0
         """Seconds that a reader of the content has waited for the peer, as counted by the sweeps."""
         self.asked = 0.0
         """When content was last wanted, or came."""
-        self.task: asyncio.Task[None] | None = None
-        self.cause: Cause | None = None
-        self.response: Response | None = None
-        self.subscription: Subscription | None = None
-        """What writes straight to the transport, past this object, while it lasts."""
-        self.deadline: float | None = None
-        self.started = 0.0
 
     @property
     def is_disconnected(self) -> bool:
@@ -348,278 +231,7 @@ class Exchange:
             self._owner.abort()
         return True
 
-    def _failed(self, error: Exception) -> None:
-        """The answer cannot be completed.  What the client has must not look whole, so the connection is cut."""
-        head = self.head
-        begun = self.stage is _SENDING
-        self._break_off()
-        if not isinstance(error, ClientDisconnected):
-            self.service.counters.handler_errors += 1
-            what = f"{head.method} {head.target.decode('latin-1')}" if head is not None else "a request"
-            state = "after its head was sent" if begun else "before its head was sent"
-            if isinstance(error, FileShrank):
-                log.error("answer to %s cut %s: %s", what, state, error)
-            else:
-                log.error("answer to %s failed %s; the connection is cut", what, state, exc_info=error)
-        elif not self._owner.is_lost:
-            # The transport knew before it told.
-            self.service.counters.disconnects += 1
-        self._owner.abort()
-
-    # -- the answer
-
-    def _coded(self, response: Response, head: RequestReceived) -> Response:
-        """*response* in the content coding that suits the client and the server."""
-        if response.compress is False or not self.service.config.compress:
-            return response
-        return coded(response, head)
-
-    def _send_at_once(self, response: Response, head: RequestReceived) -> Response | None:
-        """Send *response* if all of it is here; else the answer that is still to be sent."""
-        content = response.body
-        if type(content) is bytes and type(response) is not Deferred:
-            if len(content) < COMPRESS_FROM or not self.service.config.compress:
-                self._answer(response, response.field_lines())
-                return None
-            fields = plain_fields(response, head)
-            if fields is not None:
-                self._answer(response, fields)
-                return None
-        if type(response) is Deferred:
-            return response
-        response = self._coded(response, head)
-        if type(response.body) is not bytes:
-            return response
-        self._answer(response, response.field_lines())
-        return None
-
-    def _answer(self, response: Response, fields: FieldLines) -> None:
-        """Send a complete answer with *fields*; the caller flushes."""
-        status = response.status
-        flow = self.flow
-        content = response.body
-        wire = self.engine.answer(status, fields, content)
-        if wire is not None:
-            if self.is_alone:
-                flow.write_at_once(wire)
-            else:
-                flow.hold(wire)
-        else:
-            for part in self.engine.send(CompleteResponse(status, fields, content)):  # type: ignore[arg-type]
-                flow.hold(part)  # type: ignore[arg-type]
-        self._finish(response, status)
-
-    async def _send(self, response: Response, request: Request) -> None:
-        if type(response) is Deferred:
-            response = self._coded(await response.prepare(request), request.head)
-        self.response = response
-        body = response.body
-        if isinstance(body, bytes):
-            self._answer(response, response.field_lines())
-            self._owner.exchange_done()
-            return
-        engine, flow = self.engine, self.flow
-        flow.write(cast(Any, engine.send(ResponseStart(response.status, response.field_lines()))))
-        self.stage = _SENDING
-        self.deadline = None
-        if isinstance(body, list):
-            if engine.content_allowed:
-                await self._send_regions(body)
-        elif isinstance(body, bytearray | memoryview):
-            flow.write(cast(Any, engine.send(ResponseContent(body))))
-        else:
-            subscription = response.subscription if isinstance(response, EventStream) else None
-            if subscription is not None and engine.content_allowed and not self._is_ending:
-                self._broadcast(cast(EventStream, response), subscription)
-                return
-            await self._send_pieces(response, body)
-        self._end_answer(response)
-
-    @property
-    def _is_ending(self) -> bool:
-        return self._owner.peer_done or self.service.draining
-
-    async def _send_regions(self, parts: Wire) -> None:
-        for part in parts:
-            for out in self.engine.send(ResponseContent(part)):
-                if isinstance(out, FileRegion):
-                    await send_region(self.flow, out)
-                else:
-                    self.flow.write((out,))
-                    if self.flow.write_paused:
-                        await self.flow.drain()
-
-    async def _send_pieces(self, response: Response, body: AsyncIterable[bytes]) -> None:
-        engine, flow = self.engine, self.flow
-        iterator = body.__aiter__()
-        goodbye = b""
-        try:
-            if not engine.content_allowed:
-                return
-            if response.is_open_ended and self._owner.peer_done:
-                self.cause = Cause.HALF_CLOSED
-                raise asyncio.CancelledError
-            if self.service.draining and isinstance(response, EventStream):
-                # It was still being made when the others were told.
-                self.cause = Cause.DRAINING
-                raise asyncio.CancelledError
-            await self._iterate(iterator)
-        except asyncio.CancelledError:
-            if self.cause not in (Cause.DRAINING, Cause.HALF_CLOSED) or not isinstance(response, EventStream):
-                # An answer that is broken off must not look whole.
-                raise
-            task = asyncio.current_task()
-            if task is not None:
-                task.uncancel()
-            goodbye = response.goodbye() if self.cause is Cause.DRAINING else b""
-            if isinstance(iterator, CompressedPieces):
-                goodbye = iterator.end_with(goodbye)
-            self.cause = None
-        finally:
-            close = getattr(iterator, "aclose", None)
-            if close is not None:
-                await close()
-        if goodbye:
-            flow.write(cast(Any, engine.send(ResponseContent(goodbye))))
-
-    async def _iterate(self, iterator: AsyncIterator[bytes]) -> None:
-        """Send the pieces as they come; they come no faster than the client reads."""
-        send, flow = self.engine.send, self.flow
-        since_yield = 0
-        if type(iterator) is Pieces:
-            # One coroutine less for each piece.
-            if iterator.has_first:
-                flow.write(send(ResponseContent(await iterator.__anext__())))  # type: ignore[arg-type]
-            iterator = iterator.source
-        async for piece in iterator:
-            if type(piece) is not bytes:
-                piece = piece_bytes(piece)
-            flow.write(send(ResponseContent(piece)))  # type: ignore[arg-type]
-            if flow.write_paused:
-                await flow.drain()
-                since_yield = 0
-            else:
-                since_yield += len(piece) + 1024
-                if since_yield > _YIELD_AFTER:
-                    since_yield = 0
-                    await asyncio.sleep(0)
-            if flow.transport.is_closing():
-                raise ClientDisconnected("the client left while the answer was being sent")
-
-    def _broadcast(self, response: EventStream, subscription: Subscription) -> None:
-        """Let the hub write to the transport itself, one call for an event.
-
-        Nothing waits meanwhile: a task for each of many thousand subscribers would be most of what they cost.
-        """
-        flow = self.flow
-        if response.opening:
-            flow.write(cast(Any, self.engine.send(ResponseContent(response.opening))))
-        flow.flush()
-        # RFC 9112, section 7.1: chunked is for HTTP/1.1; to older clients the events go bare, until the close.
-        chunked = self.head is None or self.head.http_version != "1.0"
-        self.subscription = subscription
-        self.task = None
-        # It will not be iterated, nor the request asked for anything: they can go.
-        response.body = b""
-        if not self.service.access_log:
-            self.head = None
-        subscription.attach(
-            self._take_events, chunked=chunked, heartbeat=response.heartbeat, on_end=self._subscription_ended
-        )
-
-    def _take_events(self, data: bytes) -> bool:
-        """Write events that the hub has framed; False when it shall wait for ``resume_writing``."""
-        flow = self.flow
-        transport = flow.transport
-        if transport.is_closing():
-            return False
-        flow.written += len(data)
-        transport.write(data)
-        return not flow.write_paused
-
-    def _subscription_ended(self, reason: object) -> None:
-        # The hub is in the middle of its rounds: what follows here waits until it is through.
-        if self.subscription is not None:
-            self.service.loop.call_soon(self._end_broadcast, self.subscription)
-
-    def _end_broadcast(self, subscription: Subscription, goodbye: bytes = b"") -> None:
-        """End the stream that the hub has written, if it has not ended otherwise meanwhile."""
-        response = self.response
-        if self.subscription is not subscription or response is None:
-            return
-        self.subscription = None
-        subscription.close()
-        try:
-            if goodbye:
-                self.flow.write(cast(Any, self.engine.send(ResponseContent(goodbye))))
-            self._end_answer(response)
-        except Exception as error:
-            self._failed(error)
-
-    def _end_answer(self, response: Response) -> None:
-        trailers = response.trailers
-        end = ResponseEnd(trailers() if callable(trailers) else trailers or ())
-        self.flow.write(cast(Any, self.engine.send(end)))
-        self._finish(response, response.status)
-        self._owner.exchange_done()
-
-    def _finish(self, response: Response, status: int) -> None:
-        """The answer is whole: count it, log it, let go of everything."""
-        if status >= 400:
-            counters = self.service.counters
-            if status >= 500:
-                counters.responses_5xx += 1
-            else:
-                counters.responses_4xx += 1
-        if self.service.access_log:
-            self._log_access(status)
-        self.response = None
-        if response.closers is not None:
-            _close(response)
-        if self.body is not None:
-            self._drop_body()
-        self.stage = _IDLE
-        self.head = None
-        self.task = None
-
-    def _break_off(self) -> None:
-        """The answer will not be whole: let go of everything."""
-        subscription, self.subscription = self.subscription, None
-        if subscription is not None:
-            subscription.close()
-        response, self.response = self.response, None
-        if response is not None:
-            _close(response)
-        self._drop_body()
-        self.stage = _IDLE
-        self.head = None
-        self.task = None
-
-    def _drop_body(self) -> None:
-        body, self.body = self.body, None
-        if body is not None:
-            body.fail(ClientDisconnected("the answer was complete before the content was read"))
-            self.flow.resume("body")
-
-    def _log_access(self, status: int) -> None:
-        head = self.head
-        if head is not None:
-            client = self._owner.client
-            access.info(
-                '%s "%s %s" %d %.1fms',
-                client[0] if isinstance(client, tuple) else "-",
-                head.method,
-                head.target.decode("latin-1"),
-                status,
-                (self.service.loop.time() - self.started) * 1e3,
-            )
-
     # -- from outside
-
-    def resume_writing(self) -> None:
-        """The transport takes bytes again."""
-        if self.subscription is not None:
-            self.subscription.resume()
 
     def cancel(self, cause: Cause) -> None:
         """Cancel the handler for *cause*; the first cause counts."""
@@ -649,13 +261,3 @@ class Exchange:
             self.service.watch(self.task)
             self.cause = None
             self.cancel(Cause.DEPARTED)
-
-    @property
-    def is_open_ended(self) -> bool:
-        """An answer whose end is not known is being sent."""
-        return self.stage is _SENDING and self.response is not None and self.response.is_open_ended
-
-    @property
-    def is_event_stream(self) -> bool:
-        """Events are being sent: a stream that can be ended at any time."""
-        return self.stage is _SENDING and isinstance(self.response, EventStream)

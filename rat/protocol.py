@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from rat.clock import TICK
 from rat.errors import RemoteProtocolError
 from rat.events import CLOSED, NEED_DATA, PAUSED, CompleteResponse, RequestReceived
-from rat.exchange import Cause, Exchange, Stage
+from rat.exchange import Exchange
 from rat.flow import Flow
 from rat.http1.engine import HttpEngine, HttpState
+from rat.stages import Cause, Stage
 
 if TYPE_CHECKING:
     from rat.service import Service

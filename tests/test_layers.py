@@ -74,6 +74,7 @@ ROOMS = {
     ),
     "shell": Room(
         (
+            "rat.answer_sender",
             "rat.call_tasks",
             "rat.exchange",
             "rat.frames_protocol",
@@ -82,6 +83,7 @@ ROOMS = {
             "rat.sendfile",
             "rat.server",
             "rat.service",
+            "rat.stages",
             "rat.tasks",
         ),
         ("names", "ground", "codec", "http1", "frames", "stream", "application", "transport"),

@@ -144,7 +144,7 @@ def cli_page() -> str:
 TABLES = {
     "An HTTP/1.1 connection, without I/O": ("rat.http1.state", "TRANSITIONS"),
     "An HTTP/1.1 connection and its socket": ("rat.protocol", "TRANSITIONS"),
-    "One request and its answer": ("rat.exchange", "TRANSITIONS"),
+    "One request and its answer": ("rat.stages", "TRANSITIONS"),
     "The content of a request": ("rat.stream.body", "TRANSITIONS"),
     "A subscription of the hub": ("rat.stream.delivery", "TRANSITIONS"),
     "A connection that speaks frames, without I/O": ("rat.frames.tables", "CONNECTION"),
