@@ -8,7 +8,6 @@ without an event loop.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from urllib.parse import urlsplit
 from rat.client_peer import ClientPeer
 from rat.client_stream import ClientStream
 from rat.config import FrameLimits
-from rat.errors import CallError, ConnectionLost, RemoteProtocolError
+from rat.errors import CallError, ConnectionLost, RemoteProtocolError, reason
 from rat.events import Buffer
 from rat.frames.events import Profile
 from rat.stream.blob import Blob, BlobSource
@@ -49,12 +48,17 @@ class Retry:
 
 def parse_url(url: str) -> tuple[str, int] | str:
     """Host and port of ``rat://host:port``, or the path of ``rat+unix:///path``.  Raises ValueError for all else."""
-    parts = urlsplit(url)
+    wrong = f"url is {url!r}, expected rat://host:port or rat+unix:///path"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ValueError(wrong) from error
     if parts.scheme == "rat+unix" and parts.path and not parts.netloc:
         return parts.path
-    if parts.scheme != "rat" or not parts.hostname or parts.port is None or parts.path not in ("", "/"):
-        raise ValueError(f"url is {url!r}, expected rat://host:port or rat+unix:///path")
-    return parts.hostname, parts.port
+    if parts.scheme != "rat" or not parts.hostname or port is None or parts.path not in ("", "/"):
+        raise ValueError(wrong)
+    return parts.hostname, port
 
 
 def connect(
@@ -285,6 +289,6 @@ def _reason(error: BaseException) -> str:
         return error.message
     if isinstance(error, TimeoutError) and not str(error):
         return "no answer in time"
-    with contextlib.suppress(AttributeError):
-        return str(error.strerror or error)  # type: ignore[attr-defined]
+    if isinstance(error, OSError):
+        return reason(error)
     return str(error)

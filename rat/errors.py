@@ -21,6 +21,7 @@ Standard library only: this is the ground floor, and everything may import it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -38,6 +39,7 @@ __all__ = [
     "ProtocolError",
     "RatError",
     "RemoteProtocolError",
+    "reason",
 ]
 
 
@@ -145,3 +147,10 @@ class AppLoadError(RatError):
 
 class BindError(RatError):
     """The address could not be bound."""
+
+
+def reason(error: OSError) -> str:
+    """What the system says, in its words alone: asyncio puts its own where the number stands for more."""
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)

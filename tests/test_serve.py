@@ -134,7 +134,7 @@ def test_a_second_signal_ends_it_at_once(directory: Path, number: signal.Signals
         assert answer.read1() == b"begun "
         served.signal(number)
         assert served.process.stderr is not None
-        assert "finishing 1 connections" in served.process.stderr.readline()
+        assert "finishing 1 connection\n" in served.process.stderr.readline()
         served.signal(number)
         assert served.ended() == code
         answer.close()

@@ -54,6 +54,8 @@ def shown(name: str, value: Any) -> str:
         return f"{value >> 10} KiB"
     if isinstance(value, float):
         return f"{value:g}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return "none" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
 
 

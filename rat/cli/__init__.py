@@ -17,6 +17,10 @@ COMMANDS = ("serve", "routes", "check", "bench", "call", "inspect")
 class _Parser(argparse.ArgumentParser):
     """Exits with 2 on a usage error, as argparse does; errors name the command."""
 
+    def format_help(self) -> str:
+        # Descriptions are docstrings, and a terminal shows no markup.
+        return super().format_help().replace("``", "")
+
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of every command, made from the modules of this package."""

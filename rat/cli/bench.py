@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from rat.cli import bench_report as report
+from rat.errors import reason
 from rat.loadgen.frames import FramesLoad, FramesPlan, FramesResult
 from rat.loadgen.http import HttpLoad, HttpResult, Plan
 from rat.loadgen.judge import Judge
@@ -146,9 +147,12 @@ def run(args: argparse.Namespace) -> int:
     except ValueError as error:
         print(f"rat bench: {error}", file=sys.stderr)
         return 2
-    except (OSError, TimeoutError) as error:
-        print(f"rat bench: {words[0]}: {error or 'no answer in time'}", file=sys.stderr)
+    except TimeoutError:
+        print(f"rat bench: {words[0]}: no answer in time", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"rat bench: {error.filename or words[0]}: {reason(error)}", file=sys.stderr)
+        return 1 if error.filename is None else 2
 
 
 def _run_http(args: argparse.Namespace, mode: str, target: Any) -> int:

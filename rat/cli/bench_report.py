@@ -126,9 +126,10 @@ def frames_text(plan: FramesPlan, result: FramesResult) -> str:
     """The result for people."""
     lines = [
         f"{result.answers:,} right answers in {result.seconds:.2f} s: {result.rate:,.0f} a second, "
-        f"{plan.connections} connections, {plan.in_flight} calls in flight on each",
-        _latency("latency", result.latency.summary()),
+        f"{_connections(plan.connections)}, {plan.in_flight} calls in flight on each"
     ]
+    if result.answers:
+        lines.append(_latency("latency", result.latency.summary()))
     if result.server_cpu is not None and result.answers:
         each = result.server_cpu / result.answers * 1e6
         lines.append(f"server    {result.server_cpu:.2f} s of CPU, {each:,.1f} us a call")
@@ -144,7 +145,7 @@ def http_text(plan: Plan, result: HttpResult, mode: str) -> str:
     """The result for people."""
     lines = [
         f"{result.answers:,} right answers in {result.seconds:.2f} s: {result.rate:,.0f} a second, "
-        f"{plan.connections} connections, {plan.pipeline} in flight on each"
+        f"{_connections(plan.connections)}, {plan.pipeline} in flight on each"
     ]
     if mode == "upload":
         lines.append(f"sent      {_rate(result.sent_bytes, result.seconds)}")
@@ -215,6 +216,10 @@ def _latency(name: str, figures: dict[str, float]) -> str:
     return (
         f"{name:9} " + "  ".join(f"{key} {value * 1e3:.2f}" for key, value in figures.items() if key != "min") + " ms"
     )
+
+
+def _connections(number: int) -> str:
+    return "1 connection" if number == 1 else f"{number:,} connections"
 
 
 def _rate(size: int, seconds: float) -> str:

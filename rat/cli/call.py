@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rat.client import Client, Retry, connect
-from rat.errors import CallError, CodecError, ConnectionLost
+from rat.errors import CallError, CodecError, ConnectionLost, reason
 
 __all__ = ["add_parser"]
 
@@ -25,7 +25,11 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("url", metavar="URL", help="rat://host:port or rat+unix:///path")
     parser.add_argument("name", metavar="NAME", help="the procedure")
     parser.add_argument(
-        "arguments", nargs="*", metavar="ARGUMENT", help="JSON, or text as it is; NAME=VALUE goes by name"
+        "arguments",
+        nargs="*",
+        default=[],
+        metavar="ARGUMENT",
+        help="JSON, or text as it is; NAME=VALUE goes by name",
     )
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help="for the whole call")
     parser.add_argument("--checksum", action="store_true", help="with checksums")
@@ -83,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"rat: an argument cannot be sent: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"rat: {error}", file=sys.stderr)
+        print(f"rat: {error.filename or options.url}: {reason(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 from rat.codec.data_value import DataValue, parse_data_value
 from rat.codec.frame import Flag
-from rat.errors import CodecError
+from rat.errors import CodecError, reason
 from rat.frames.capture import CapturedFrame, Statistics, leaf_text, looks_like_frames, read_frames
 
 __all__ = ["add_parser"]
@@ -41,7 +41,10 @@ def run(options: argparse.Namespace) -> int:
         data = sys.stdin.buffer.read() if options.file == "-" else Path(options.file).read_bytes()
         if options.hex:
             data = bytes.fromhex(data.decode("ascii"))
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        print(f"rat: cannot read {options.file}: {reason(error)}", file=sys.stderr)
+        return 2
+    except ValueError as error:
         print(f"rat: cannot read {options.file}: {error}", file=sys.stderr)
         return 2
     show = _Show(sys.stdout, as_json=options.json, is_quiet=options.stats)

@@ -166,7 +166,7 @@ class _Stop:
             logging.shutdown()
             os._exit(EXIT_INTERRUPTED if number == signal.SIGINT else 128 + number)
         count = len(self._server.service.connections)
-        log.info("%s: finishing %d connections", name, count)
+        log.info("%s: finishing %d connection%s", name, count, "" if count == 1 else "s")
         self._task = asyncio.get_running_loop().create_task(self._server.close(self._grace))
 
 

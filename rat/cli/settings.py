@@ -164,4 +164,6 @@ def collect(
     for name in ("port", "frames_port"):
         if not 0 <= rest.get(name, 0) <= 65535:
             raise ConfigError(f"{name} is {rest[name]}, and may be 0 to 65535")
+    if rest.get("grace", 0.0) < 0:
+        raise ConfigError(f"grace is {rest['grace']:g} seconds, and may not be negative")
     return replace(config, **changes), rest

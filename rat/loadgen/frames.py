@@ -1,7 +1,7 @@
 """Load by calls over frames: some connections, each with many calls in flight.
 
-Knows the frame header (length, kind, flags, reserved, stream id) and nothing of values: the payloads are given as
-bytes.  The calls that the answers of one read make room for leave in one write.
+Knows the frame header (length, kind, flags, reserved, stream id), and of values those of errors alone: the payloads
+are given as bytes.  The calls that the answers of one read make room for leave in one write.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from dataclasses import dataclass, field
 from time import monotonic, process_time
 from typing import cast
 
+from rat.codec import decode
+from rat.errors import CodecError
 from rat.loadgen.histogram import Histogram
 from rat.loadgen.processes import cpu_seconds
 
 __all__ = ["FramesLoad", "FramesPlan", "FramesResult"]
 
-HELLO, CALL, RESULT = 1, 2, 3
+HELLO, CALL, RESULT, ERROR = 1, 2, 3, 6
 _HEADER = struct.Struct(">IBBHI")
 _REPLY_WAIT = 10.0
 
@@ -192,7 +194,7 @@ class _Caller(asyncio.Protocol):
                 self.agreed.set()
             else:
                 self.sent.pop(number, None)
-                load.result.faults[f"frame of kind {kind}: {data[position + 12 : stop][:80]!r}"] += 1
+                load.result.faults[_fault(kind, data[position + 12 : stop])] += 1
             position = stop
         self._rest = data[position:]
         if answers:
@@ -218,3 +220,13 @@ class _Caller(asyncio.Protocol):
         self.load.result.faults[reason] += 1
         self.abort()
         self.load.ended.set()
+
+
+def _fault(kind: int, payload: bytes) -> str:
+    """What came in place of a RESULT."""
+    if kind == ERROR:
+        with contextlib.suppress(CodecError):
+            match decode(payload):
+                case {"code": str() as code, "message": str() as message}:
+                    return f"{code}: {message}"
+    return f"frame of kind {kind}: {payload[:80]!r}"

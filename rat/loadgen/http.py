@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from time import monotonic, process_time
 from typing import cast
 
+from rat.errors import reason
 from rat.loadgen.answers import Answer, AnswerParser, BadAnswer
 from rat.loadgen.histogram import Histogram
 from rat.loadgen.processes import cpu_seconds
@@ -198,7 +199,7 @@ class HttpLoad:
         try:
             await self.connect()
         except OSError as error:
-            self.result.faults[f"connect: {error.strerror or error}"] += 1
+            self.result.faults[f"connect: {reason(error)}"] += 1
             if not self.open:
                 self._ended.set()
 

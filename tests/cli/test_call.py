@@ -13,6 +13,7 @@ import pytest
 
 from rat.cli.call import parse_arguments
 from rat.cli.loading import load_app
+from rat.client import parse_url
 from tests.support.serving import serving
 
 EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "datavalue_tcp.py"
@@ -78,8 +79,25 @@ async def test_what_cannot_be_called_is_said() -> None:
             rat_call(f"rat://127.0.0.1:{port}", "add"), rat_call("http://127.0.0.1:1", "add")
         )
     assert nobody[0] == 3
-    assert nobody[2].startswith(f"rat: cannot connect to 127.0.0.1 port {port}: ")
+    assert nobody[2] == f"rat: cannot connect to 127.0.0.1 port {port}: Connection refused\n"
     assert wrong == (2, "", "rat: url is 'http://127.0.0.1:1', expected rat://host:port or rat+unix:///path\n")
+
+
+@pytest.mark.parametrize(
+    "url", ["rat://[::1", "rat://localhost:port", "rat://localhost", "rat://:1", "rat+unix://host"]
+)
+def test_every_wrong_url_is_told_what_is_right(url: str) -> None:
+    with pytest.raises(ValueError, match=r"expected rat://host:port or rat\+unix:///path"):
+        parse_url(url)
+
+
+async def test_a_missing_file_and_a_missing_argument_are_told_apart() -> None:
+    async with serving(load_app(str(EXAMPLE))) as server:
+        answers = await asyncio.gather(
+            rat_call(f"rat://127.0.0.1:{server.port}", "sha256", "--upload", "/no/such"), rat_call()
+        )
+    assert answers[0] == (1, "", "rat: /no/such: No such file or directory\n")
+    assert answers[1][2].endswith("rat call: error: the following arguments are required: URL, NAME\n")
 
 
 @pytest.mark.parametrize(

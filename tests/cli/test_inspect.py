@@ -38,6 +38,10 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
     return code, said.out, said.err
 
 
+def test_a_file_that_is_not_there_is_named_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "/no/such") == (2, "", "rat: cannot read /no/such: No such file or directory\n")
+
+
 @pytest.mark.parametrize(
     "features", [frozenset[str](), frozenset({"tables"}), frozenset({"tables", "checksum", "zstd"})], ids=len
 )

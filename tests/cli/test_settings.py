@@ -55,6 +55,7 @@ def test_the_address_comes_from_all_layers(tmp_path: Path, monkeypatch: pytest.M
         ('http = "quic"\n', "http is 'quic', and may be 'auto' or 'h11'"),
         ("[limits]\nbody = -1\n", "body is -1, and may not be negative"),
         ("port = 70000\n", "port is 70000, and may be 0 to 65535"),
+        ("grace = -1\n", "grace is -1 seconds, and may not be negative"),
         ("port = \n", "rat.toml: Invalid value"),
     ],
 )

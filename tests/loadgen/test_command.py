@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rat.cli import bench
+from rat.cli import COMMANDS, bench, main
 from tests.loadgen import servers
 
 
@@ -87,7 +87,19 @@ def test_usage(words: list[str], message: str, capsys: pytest.CaptureFixture[str
 
 def test_nobody_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert bench.main(["http://127.0.0.1:1/"]) == 1
-    assert "127.0.0.1:1" in capsys.readouterr().err
+    assert capsys.readouterr().err == "rat bench: http://127.0.0.1:1/: Connection refused\n"
+
+
+def test_a_content_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench.main(["http://127.0.0.1:1/", "--body", "/no/such"]) == 2
+    assert capsys.readouterr().err == "rat bench: /no/such: No such file or directory\n"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_shows_no_markup(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    assert "``" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("text", "size"), [("17", 17), ("64K", 65536), ("2m", 2 << 20), ("1G", 1 << 30)])

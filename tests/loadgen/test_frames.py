@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from rat.cli import bench
+from rat.cli.bench_report import frames_text
+from rat.codec import encode
 from rat.loadgen.frames import FramesLoad, FramesPlan, FramesResult
 from tests.loadgen.servers import frame, framing
 
@@ -22,6 +24,11 @@ def wrong_on_every_tenth(kind: int, stream: int, payload: bytes) -> bytes:
 
 def failing(kind: int, stream: int, payload: bytes) -> bytes:
     return frame(ERROR if kind == CALL else kind, stream, b"no")
+
+
+def refusing(kind: int, stream: int, payload: bytes) -> bytes:
+    error = {"code": "not_found", "message": "there is no call 'echo'"}
+    return frame(ERROR if kind == CALL else kind, stream, encode(error))
 
 
 def mistaken(kind: int, stream: int, payload: bytes) -> bytes:
@@ -50,12 +57,23 @@ async def test_without_an_expected_answer_all_must_equal_the_first() -> None:
 
 @pytest.mark.parametrize(
     ("answer", "fault"),
-    [(failing, "frame of kind 6: b'no'"), (mistaken, "RESULT on stream 1001, which has no call")],
+    [
+        (failing, "frame of kind 6: b'no'"),
+        (refusing, "not_found: there is no call 'echo'"),
+        (mistaken, "RESULT on stream 1001, which has no call"),
+    ],
 )
 async def test_what_is_no_right_answer_is_told(answer: Callable[[int, int, bytes], bytes], fault: str) -> None:
     result = await load(answer, in_flight=4, duration=0.2)
     assert result.answers == 0
     assert fault in result.faults
+
+
+async def test_no_latency_is_told_of_no_answers() -> None:
+    text = frames_text(FramesPlan("::1", 1, b"", b""), await load(failing, in_flight=4, duration=0.2))
+    assert "0 right answers" in text
+    assert "1 connection, 64 calls" in text
+    assert "latency" not in text
 
 
 async def test_calls_to_this_server(tmp_path: Any) -> None:
