@@ -135,7 +135,9 @@ class AnswerSender:
             self.subscription.resume()
 
     def _coded(self, response: Response, head: RequestReceived) -> Response:
-        """*response* in the content coding that suits the client and the server."""
+        """*response* as this server sends it, in the content coding that suits the client."""
+        if isinstance(response, EventStream):
+            response.default_heartbeat(self.service.config.stream.heartbeat)
         if response.compress is False or not self.service.config.compress:
             return response
         return coded(response, head)

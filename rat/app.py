@@ -69,6 +69,8 @@ class Rat(Router):
         self._running: list[AbstractAsyncContextManager[Any]] = []
         self._hooks: dict[str, list[Hook]] = {"startup": [], "shutdown": [], "drain": []}
         self._hub: Hub | None = None
+        self._made_hub = False
+        """It is not the application's own, and has the bounds that the server is told."""
         self._prepared_for: ServerConfig | None = None
         self.fixed: dict[bytes, Endpoint] = {}
         """The endpoints of paths without parameters, by the route_key of a head."""
@@ -87,6 +89,7 @@ class Rat(Router):
             from rat.stream.hub import Hub
 
             self._hub = Hub((self.config or ServerConfig()).stream)
+            self._made_hub = True
         return self._hub
 
     @hub.setter
@@ -95,6 +98,7 @@ class Rat(Router):
         if self._hub is not None:
             raise RuntimeError("the application has a hub already: set it before it is first used")
         self._hub = hub
+        self._made_hub = False
 
     # -- start and end
 
@@ -197,6 +201,10 @@ class Rat(Router):
         config = config or self.config or ServerConfig()
         self.config = config
         self._prepared_for = config
+        for application in self._applications():
+            if application._hub is not None and application._made_hub:
+                # It was used before the server was told its bounds.
+                application._hub.set_limits(config.stream)
         fixed: dict[bytes, Endpoint] = {}
         tree: PathTree[_Leaf] = PathTree()
         for route in self.routes:

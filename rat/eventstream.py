@@ -11,7 +11,8 @@ from collections.abc import AsyncIterable
 from rat.events import KeptFields
 from rat.fields import HeaderSource
 from rat.responses import Response
-from rat.stream.heartbeat import event_bytes
+from rat.router import UNSET, Unset
+from rat.stream.heartbeat import HEARTBEAT_AFTER, EventBytes, event_bytes
 from rat.stream.sse import Event, goodbye, retry_field
 from rat.stream.subscription import Subscription
 
@@ -33,18 +34,18 @@ _COMES_BACK_AFTER = 1.0
 class EventStream(Response):
     """Events as they come (WHATWG HTML, section 9.2), until *events* ends or the client leaves.
 
-    *heartbeat*: seconds of silence after which a comment is sent, None for never.  *retry*: seconds after which a
-    client that lost the connection comes back; announced first.  *events* is closed with the stream, also one that
-    never started.
+    *heartbeat*: seconds of silence after which a comment is sent, None for never; left out, the server's
+    ``stream.heartbeat``.  *retry*: seconds after which a client that lost the connection comes back; announced first.
+    *events* is closed with the stream, also one that never started.
     """
 
-    __slots__ = ("_retry", "heartbeat", "subscription")
+    __slots__ = ("_heartbeat", "_retry", "subscription")
 
     def __init__(
         self,
         events: AsyncIterable[Event],
         *,
-        heartbeat: float | None = 15.0,
+        heartbeat: float | Unset | None = UNSET,
         retry: float | None = None,
         status: int = 200,
         headers: HeaderSource | None = None,
@@ -61,12 +62,24 @@ class EventStream(Response):
         else:
             for name, value in _FIELDS[1:]:
                 self.headers.setdefault(name.decode(), value.decode())
-        self.body = event_bytes(events, heartbeat=heartbeat, retry=retry)
-        self.heartbeat = heartbeat
+        self._heartbeat = heartbeat
+        self.body = event_bytes(events, heartbeat=self.heartbeat, retry=retry)
         self.subscription = events if isinstance(events, Subscription) and not compress else None
         """The bare subscription to the hub, which can be told to write straight to the connection."""
         self.is_open_ended = True
         self._retry = retry
+
+    @property
+    def heartbeat(self) -> float | None:
+        """Seconds of silence after which a comment is sent, None for never."""
+        return HEARTBEAT_AFTER if isinstance(self._heartbeat, Unset) else self._heartbeat
+
+    def default_heartbeat(self, seconds: float) -> None:
+        """What the server is told, for a stream that was not; before it begins.  0 is never."""
+        if isinstance(self._heartbeat, Unset):
+            self._heartbeat = seconds
+            if isinstance(self.body, EventBytes):
+                self.body.heartbeat = seconds or None
 
     @property
     def opening(self) -> bytes:

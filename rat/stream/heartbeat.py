@@ -10,11 +10,14 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections.abc import AsyncIterable, AsyncIterator, Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from rat.stream.sse import HEARTBEAT, Event, close_source, encode_event, retry_field
 
-__all__ = ["EventBytes", "Timers", "event_bytes"]
+__all__ = ["HEARTBEAT_AFTER", "EventBytes", "Timers", "event_bytes"]
+
+HEARTBEAT_AFTER: Final = 15.0
+"""Seconds of silence, where nothing else is said."""
 
 
 class _State(enum.Enum):
@@ -40,7 +43,7 @@ class Timers(Protocol):
 def event_bytes(
     events: AsyncIterable[Event],
     *,
-    heartbeat: float | None = 15.0,
+    heartbeat: float | None = HEARTBEAT_AFTER,
     retry: float | None = None,
     clock: Timers | None = None,
 ) -> EventBytes:
@@ -63,7 +66,6 @@ class EventBytes(AsyncIterator[bytes]):
         "_due",
         "_error",
         "_events",
-        "_heartbeat",
         "_iterator",
         "_piece",
         "_retry",
@@ -71,18 +73,19 @@ class EventBytes(AsyncIterator[bytes]):
         "_task",
         "_timer",
         "_waiter",
+        "heartbeat",
     )
 
     def __init__(
         self,
         events: AsyncIterable[Event],
         *,
-        heartbeat: float | None = 15.0,
+        heartbeat: float | None = HEARTBEAT_AFTER,
         retry: float | None = None,
         clock: Timers | None = None,
     ) -> None:
         self._events = events
-        self._heartbeat = heartbeat or None
+        self.heartbeat = heartbeat or None
         self._retry = retry_field(retry) + b"\n" if retry is not None else None
         self._clock = clock
         self._state = _State.IDLE
@@ -142,10 +145,10 @@ class EventBytes(AsyncIterator[bytes]):
         elif self._demand is not None and not self._demand.done():
             self._demand.set_result(None)
         clock = self._clock or loop
-        if self._heartbeat is not None:
-            self._due = clock.time() + self._heartbeat
+        if self.heartbeat is not None:
+            self._due = clock.time() + self.heartbeat
             if self._timer is None:
-                self._timer = clock.call_later(self._heartbeat, self._beat)
+                self._timer = clock.call_later(self.heartbeat, self._beat)
         self._waiter = loop.create_future()
         try:
             await self._waiter
@@ -154,7 +157,7 @@ class EventBytes(AsyncIterator[bytes]):
 
     def _beat(self) -> None:
         self._timer = None
-        if self._waiter is None or self._heartbeat is None:
+        if self._waiter is None or self.heartbeat is None:
             # The reader is busy sending; its next wait sets the timer again.
             return
         clock = self._clock or self._waiter.get_loop()

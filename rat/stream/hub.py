@@ -22,7 +22,7 @@ from rat.stream.policy import Policy
 from rat.stream.sse import ServerSentEvent, check_name, encode_data
 from rat.stream.statistics import Counts, HubStatistics, Present, TopicStatistics
 from rat.stream.subscription import Subscription
-from rat.stream.topics import Topic, TopicPattern, TopicSettings, TopicTable, check_topic, is_pattern
+from rat.stream.topics import GivenSettings, Topic, TopicPattern, TopicSettings, TopicTable, check_topic, is_pattern
 
 __all__ = ["Authorise", "Hub"]
 
@@ -63,7 +63,7 @@ class Hub:
         self.sequence = 0
         """The newest event that was handed to the subscribers of this hub."""
         self._table = TopicTable(
-            TopicSettings(limits.replay_events, limits.replay_seconds, limits.replay_bytes),
+            _kept(limits),
             most=max_topics,
             on_made=self._topic_made,
         )
@@ -119,16 +119,17 @@ class Hub:
         What is not given stays as it was.  A bound of 0 keeps nothing.  Raises ValueError for a policy that is none.
         """
         check_topic(name, pattern=True)
-        was = self._table.settings(name)
-        settings = TopicSettings(
-            was.replay_events if replay_events is None else replay_events,
-            was.replay_seconds if replay_seconds is None else replay_seconds,
-            was.replay_bytes if replay_bytes is None else replay_bytes,
-            was.policy if policy is None else Policy(policy),
-        )
-        if min(settings.replay_events, settings.replay_seconds, settings.replay_bytes) < 0:
-            raise ValueError(f"topic {name!r} has a negative bound: {settings}")
-        self._table.configure(name, settings)
+        if min(replay_events or 0, replay_seconds or 0, replay_bytes or 0) < 0:
+            raise ValueError(
+                f"topic {name!r} has a negative bound: {replay_events=}, {replay_seconds=}, {replay_bytes=}"
+            )
+        given = None if policy is None else Policy(policy)
+        self._table.configure(name, GivenSettings(replay_events, replay_seconds, replay_bytes, given))
+
+    def set_limits(self, limits: StreamLimits) -> None:
+        """Take other bounds: for later subscriptions, and for what topics keep that were not told otherwise."""
+        self.limits = limits
+        self._table.set_defaults(_kept(limits))
 
     # -- subscribing
 
@@ -352,6 +353,10 @@ class Hub:
     def policy(self, topic: str) -> Policy:
         found = self._table.get(topic)
         return Policy.DROP_OLDEST if found is None else found.policy
+
+
+def _kept(limits: StreamLimits) -> TopicSettings:
+    return TopicSettings(limits.replay_events, limits.replay_seconds, limits.replay_bytes)
 
 
 def _decided(verdict: object, who: str) -> bool:

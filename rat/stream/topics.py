@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from rat.stream.policy import Policy
 from rat.stream.ring import ReplayRing
@@ -17,7 +17,7 @@ from rat.stream.ring import ReplayRing
 if TYPE_CHECKING:
     from rat.stream.subscription import Subscription
 
-__all__ = ["Topic", "TopicPattern", "TopicSettings", "TopicTable", "check_topic", "is_pattern"]
+__all__ = ["GivenSettings", "Topic", "TopicPattern", "TopicSettings", "TopicTable", "check_topic", "is_pattern"]
 
 _MAX_NAME = 512
 _CONTROL = re.compile("[\0-\x1f\x7f]")
@@ -60,6 +60,20 @@ class TopicSettings:
     replay_seconds: float
     replay_bytes: int
     policy: Policy = Policy.DROP_OLDEST
+
+
+@dataclass(frozen=True, slots=True)
+class GivenSettings:
+    """What the application says of a topic; None: the hub's default, whatever that will be."""
+
+    replay_events: int | None = None
+    replay_seconds: float | None = None
+    replay_bytes: int | None = None
+    policy: Policy | None = None
+
+    def over(self, other: TopicSettings | GivenSettings) -> Any:
+        """*other* with what is given here in its place."""
+        return replace(other, **{key: value for key, value in asdict(self).items() if value is not None})
 
 
 class Topic:
@@ -124,8 +138,8 @@ class TopicTable:
         self._on_made = on_made
         self._most = most
         self._topics: dict[str, Topic] = {}
-        self._exact: dict[str, TopicSettings] = {}
-        self._patterns: list[tuple[TopicPattern, TopicSettings]] = []
+        self._exact: dict[str, GivenSettings] = {}
+        self._patterns: list[tuple[TopicPattern, GivenSettings]] = []
         self.floor = 0
 
     def __len__(self) -> int:
@@ -150,13 +164,26 @@ class TopicTable:
 
     def settings(self, name: str) -> TopicSettings:
         """Those given for the name, else for the first pattern that matches, else the defaults."""
+        given = self._given(name)
+        settings: TopicSettings = self._defaults if given is None else given.over(self._defaults)
+        return settings
+
+    def _given(self, name: str) -> GivenSettings | None:
         exact = self._exact.get(name)
         if exact is not None:
             return exact
-        return next((settings for pattern, settings in self._patterns if pattern.matches(name)), self._defaults)
+        return next((settings for pattern, settings in self._patterns if pattern.matches(name)), None)
 
-    def configure(self, name: str, settings: TopicSettings) -> None:
-        """Give *settings* to a topic, or to all that match a pattern."""
+    def set_defaults(self, defaults: TopicSettings) -> None:
+        """What holds where nothing is given."""
+        self._defaults = defaults
+        for topic in self._topics.values():
+            topic.apply(self.settings(topic.name))
+
+    def configure(self, name: str, given: GivenSettings) -> None:
+        """Give settings to a topic, or to all that match a pattern; what is not given stays as it was."""
+        was = self._given(name)
+        settings = given if was is None else given.over(was)
         if is_pattern(name):
             self._patterns = [pair for pair in self._patterns if pair[0].name != name]
             self._patterns.append((TopicPattern(name), settings))

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
 
 import pytest
 
 from rat import EventStream, Rat, RatServer, Request
+from rat.config import ServerConfig, StreamLimits
+from rat.stream.policy import Policy
+from rat.stream.topics import TopicSettings
 from tests.support.serving import Client, connect, serving
 from tests.support.sse import Received
 from tests.support.sse import parse as parse_source
@@ -163,3 +167,39 @@ async def test_a_head_request_subscribes_nobody(method: bytes) -> None:
         await client.send(method + b" /ticks HTTP/1.1\r\n" + HOST + b"\r\n")
         assert (await client.answer("HEAD")).status == 200
         await subscribers(app, 0)
+
+
+@pytest.mark.parametrize("kind", ["generator", "subscription", "compressed"])
+async def test_a_stream_has_the_heartbeat_that_the_server_is_told(kind: str) -> None:
+    app = Rat()
+
+    async def silent() -> AsyncIterator[str]:
+        await asyncio.Event().wait()
+        yield "never"
+
+    @app.get("/")
+    async def stream(request: Request) -> EventStream:
+        return EventStream(silent() if kind == "generator" else app.hub.subscribe("t"), compress=kind == "compressed")
+
+    config = ServerConfig(stream=StreamLimits(heartbeat=0.02))
+    async with serving(app, config=config) as server, connect(server) as client:
+        await client.send(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
+        await client.head()
+        async with asyncio.timeout(10):
+            assert await client.chunk() == b":\n\n"
+
+
+async def test_a_hub_that_was_used_before_has_the_bounds_that_the_server_is_told() -> None:
+    app = Rat()
+    app.hub.topic("rooms/*", replay_events=7)
+    app.hub.topic("rooms/1", policy="coalesce")
+    app.hub.topic("kept", replay_seconds=9)
+    await app.hub.publish("other", "x")
+    app.prepare(ServerConfig(stream=StreamLimits(subscriber_events=3, replay_events=2, replay_bytes=5)))
+    settings = app.hub._table.settings
+    assert settings("other") == TopicSettings(2, 300.0, 5)
+    assert settings("rooms/2") == TopicSettings(7, 300.0, 5)
+    assert settings("rooms/1") == TopicSettings(7, 300.0, 5, Policy.COALESCE)
+    assert settings("kept") == TopicSettings(2, 9, 5)
+    assert app.hub.limits.subscriber_events == 3
+    await app.shutdown()
