@@ -159,7 +159,8 @@ class Exchange(AnswerSender):
                     self.flow.resume("body")
                     return
                 elif event is NEED_DATA:
-                    self.flow.resume("body")
+                    # All that came has been read: reading may have paused before this request was begun, too.
+                    self.flow.resume_all()
                     return
                 else:
                     self.body = None

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from rat import Limits, Rat, Request, Response, ServerConfig
+from rat.protocol import HttpProtocol
 from tests.support.serving import connect, serving, talk
 
 HOST = b"Host: localhost\r\n"
@@ -114,6 +115,37 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
                 assert answer.status == 404
             else:
                 assert answer.content == expected
+
+
+@pytest.mark.parametrize("framing", ["declared", "chunked", "100-continue"])
+async def test_content_goes_on_after_its_beginning_came_during_another_request(framing: str) -> None:
+    app, gate = make_app(), asyncio.Event()
+
+    @app.get("/gate")
+    async def waits(request: Request) -> str:
+        await gate.wait()
+        return "open"
+
+    begin, rest = {
+        "declared": (b"Content-Length: 6\r\n\r\nabc", b"def"),
+        "chunked": (b"Transfer-Encoding: chunked\r\n\r\n6\r\nabc", b"def\r\n0\r\n\r\n"),
+        "100-continue": (b"Content-Length: 6\r\nExpect: 100-continue\r\n\r\n", b"abcdef"),
+    }[framing]
+    async with serving(app) as server, connect(server) as client:
+        await client.send(b"GET /gate HTTP/1.1\r\n" + HOST + b"\r\n")
+        while not server.statistics()["requests"]:
+            await asyncio.sleep(0)
+        await client.send(b"POST /echo HTTP/1.1\r\n" + HOST + begin)
+        (connection,) = server.service.connections
+        assert isinstance(connection, HttpProtocol)
+        while "pipeline" not in connection.flow.reasons:
+            await asyncio.sleep(0)
+        gate.set()
+        assert (await client.answer()).content == b"open"
+        if framing == "100-continue":
+            assert await client.head() == (100, [])
+        await client.send(rest)
+        assert (await asyncio.wait_for(client.answer(), 5)).content == b"abcdef"
 
 
 @pytest.mark.parametrize("target", [b"/echo", b"/plain-echo"])
