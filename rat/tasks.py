@@ -180,7 +180,12 @@ class StandingTask:
         assert task is not None
         references, weak_references = _references(task), getweakrefcount(task)
         turn.work = work
-        context.run(turn.wake, turn)
+        try:
+            context.run(turn.wake, turn)
+        except BaseException:
+            # SystemExit and KeyboardInterrupt end the task, and leave its step as well.
+            self._task = None
+            raise
         if not turn.waits:
             self._task = None
             turn.left = True
@@ -191,7 +196,9 @@ class StandingTask:
             or bears_marks(task, context, self._context)
         ):
             self._task = None
-            context.run(turn.wake, turn)
+            if not turn.cancelled:
+                # One that was cancelled is about to be woken.
+                context.run(turn.wake, turn)
         return None
 
     async def close(self) -> None:

@@ -206,15 +206,41 @@ async def test_what_asyncio_asks_of_a_task(stand: Stand) -> None:
     assert done == ["timeout", "group"] * 2
 
 
-async def test_work_that_cancels_its_own_task(stand: Stand) -> None:
+@pytest.mark.parametrize("uncancels", [False, True])
+async def test_work_that_cancels_its_own_task(stand: Stand, uncancels: bool) -> None:
+    reported: list[dict[str, Any]] = []
+    stand.loop.set_exception_handler(lambda loop, context: reported.append(context))
+
     async def cancels() -> None:
         task = asyncio.current_task()
         assert task is not None
         task.cancel()
+        if uncancels:
+            task.uncancel()
 
     assert await stand.run(cancels) is None
     seen: list[int] = []
     assert await stand.run(lambda: identity(seen)) is None
+    assert len(seen) == 1
+    assert not reported
+
+
+async def test_work_that_ends_the_process_leaves_no_dead_task_behind(stand: Stand) -> None:
+    stand.loop.set_exception_handler(lambda loop, context: None)
+
+    async def exits() -> None:
+        raise SystemExit(3)
+
+    def run() -> object:
+        try:
+            return stand.standing.run(exits())
+        except SystemExit as error:
+            return error.code
+
+    assert await stand.run(lambda: identity([])) is None
+    assert await stand.call(run) == 3
+    seen: list[int] = []
+    assert await asyncio.wait_for(stand.run(lambda: identity(seen)), 5) is None
     assert len(seen) == 1
 
 
