@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from rat.answer_sender import AnswerSender, Owner
@@ -73,7 +74,7 @@ class Exchange(AnswerSender):
         if endpoint is None:
             endpoint, params = app.match(head)
         if service.access_log:
-            self.started = service.loop.time()
+            self.started = monotonic()
         content = head.content
         limit = endpoint.max_body
         if content is None:

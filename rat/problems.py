@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from rat.errors import ClientDisconnected, HTTPError, RemoteProtocolError
 from rat.fields import field_lines
+from rat.http1.answer import REASONS
 from rat.responses import Response, normalise
 from rat.values import quality
 
@@ -33,10 +33,10 @@ ErrorHandlers = dict["int | type[Exception]", ErrorHandler]
 
 def reason(status: int) -> str:
     """The reason phrase of a status code (RFC 9110, section 15), or its class for one that has none."""
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Server Error" if status >= 500 else "Client Error" if status >= 400 else "Status"
+    known = REASONS.get(status)
+    if known is not None:
+        return known.decode("ascii")
+    return "Server Error" if status >= 500 else "Client Error" if status >= 400 else "Status"
 
 
 def _takes_json(head: RequestReceived | None) -> bool:

@@ -30,7 +30,9 @@ __all__ = [
 ]
 
 REASONS: Final[dict[int, bytes]] = {status.value: status.phrase.encode("ascii") for status in HTTPStatus}
+# RFC 9110, section 15.5; the standard library knew older ones until Python 3.13.
 REASONS[413] = b"Content Too Large"
+REASONS[414] = b"URI Too Long"
 REASONS[416] = b"Range Not Satisfiable"
 REASONS[422] = b"Unprocessable Content"
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -348,3 +350,38 @@ async def test_unread_content_is_passed_over_or_the_connection_closed() -> None:
             answer = await client.answer()
             assert (answer.content, answer.field("connection")) == (b"not read", "close")
             await client.ended()
+
+
+async def test_the_access_log_has_a_line_for_each_answer_and_times_that_pass_within_a_turn(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = Rat()
+
+    @app.get("/busy")
+    def busy(request: Request) -> str:
+        until = time.monotonic() + 0.003
+        while time.monotonic() < until:
+            pass
+        return "done"
+
+    with caplog.at_level(logging.INFO, "rat.access"):
+        async with serving(app, access_log=True) as server:
+            await talk(server, b"GET /busy?a=1 HTTP/1.1\r\n" + HOST + b"\r\nGET /no HTTP/1.0\r\n\r\n")
+    busy_line, missing = [record.getMessage() for record in caplog.records if record.name == "rat.access"]
+    line = re.fullmatch(r'127\.0\.0\.1 "GET /busy\?a=1" 200 ([\d.]+)ms', busy_line)
+    assert line is not None
+    assert float(line[1]) >= 3.0
+    assert missing.startswith('127.0.0.1 "GET /no" 404 ')
+
+
+@pytest.mark.parametrize(
+    ("target", "content", "phrase"),
+    [("/" + "a" * 9000, b"", "URI Too Long"), ("/echo", b"Content-Length: 99999999999\r\n", "Content Too Large")],
+)
+async def test_an_error_has_one_name_in_its_status_line_and_its_content(
+    target: str, content: bytes, phrase: str
+) -> None:
+    async with serving(make_app()) as server:
+        answer = await talk(server, b"POST %b HTTP/1.1\r\n" % target.encode() + HOST + content + b"\r\n")
+    assert answer.count(phrase.encode()) == 2
+    assert b"Request" not in answer
