@@ -332,8 +332,11 @@ class AnswerSender:
         self._finish(response, response.status)
         self._owner.exchange_done()
 
-    def _failed(self, error: Exception) -> None:
-        """The answer cannot be completed.  What the client has must not look whole, so the connection is cut."""
+    def _failed(self, error: BaseException) -> None:
+        """The answer cannot be completed.  What the client has must not look whole, so the connection is cut.
+
+        Raises *error* again when it is one that ends the process.
+        """
         head = self.head
         begun = self.stage is _SENDING
         self._break_off()
@@ -349,6 +352,8 @@ class AnswerSender:
             # The transport knew before it told.
             self.service.counters.disconnects += 1
         self._owner.abort()
+        if isinstance(error, SystemExit | KeyboardInterrupt):
+            raise error
 
     def _finish(self, response: Response, status: int) -> None:
         """The answer is whole: count it, log it, let go of everything."""

@@ -199,7 +199,10 @@ class Exchange(AnswerSender):
         except asyncio.CancelledError:
             if not await self._cancelled():
                 raise
-        except Exception as error:
+        except GeneratorExit:
+            # The loop is gone, and nobody runs this any more.
+            raise
+        except BaseException as error:
             self._failed(error)
 
     async def _send_later(self, response: Response, request: Request) -> None:
@@ -209,7 +212,10 @@ class Exchange(AnswerSender):
         except asyncio.CancelledError:
             if not await self._cancelled():
                 raise
-        except Exception as error:
+        except GeneratorExit:
+            # The loop is gone, and nobody runs this any more.
+            raise
+        except BaseException as error:
             self._failed(error)
 
     async def _cancelled(self) -> bool:

@@ -338,6 +338,40 @@ async def test_an_error_after_the_head_cuts_the_connection(target: bytes, caplog
         assert server.statistics()["handler_errors"] == 1
 
 
+class Stray(BaseException):
+    """Derived from BaseException, as what no ``except Exception`` shall catch."""
+
+
+@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize("begins", [False, True])
+async def test_what_is_no_exception_cuts_the_connection_as_well(
+    waits: bool, begins: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL, "rat")
+    app = make_app()
+
+    async def stray() -> bytes:
+        if waits:
+            await asyncio.sleep(0)
+        raise Stray
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"begun"
+        yield await stray()
+
+    @app.get("/stray")
+    async def answer(request: Request) -> object:
+        return Response(pieces()) if begins else await stray()
+
+    async with serving(app) as server:
+        for _ in range(2):
+            async with connect(server) as client:
+                await client.send(b"GET /stray HTTP/1.1\r\n" + HOST + b"\r\n")
+                with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+                    await asyncio.wait_for(client.answer(), 5)
+        assert server.statistics()["handler_errors"] == 2
+
+
 async def test_unread_content_is_passed_over_or_the_connection_closed() -> None:
     async with serving(make_app()) as server:
         async with connect(server) as client:
