@@ -158,6 +158,7 @@ class RatServer:
                 self._started_app = False
                 await self.app.shutdown()
             raise
+        service.standing_task.stand()
         self._sweep_handle = loop.call_later(TICK, self._tick)
 
     def _bind_all(self) -> None:

@@ -139,7 +139,7 @@ def _rounds(turn: _Turn) -> Generator[Any, Any, None]:
         yield from work
 
 
-async def _serve(turn: _Turn) -> None:
+async def _stand_by(turn: _Turn) -> None:
     await _rounds(turn)
 
 
@@ -161,15 +161,17 @@ class StandingTask:
     _turn: _Turn
     _work_context: Context
 
-    def is_ready(self) -> bool:
-        """``run`` may be called.  If not, a task is made that will stand ready soon."""
-        task = self._task
-        if task is None or self._turn.cancelled:
-            if not REUSES:
-                return False
+    def stand(self) -> None:
+        """Make a task that will stand ready soon."""
+        if REUSES:
             self._turn = turn = _Turn(self._loop)
             self._work_context = self._context.copy()
-            self._task = asyncio.Task(_serve(turn), loop=self._loop, name=_NAME, context=self._work_context)
+            self._task = asyncio.Task(_stand_by(turn), loop=self._loop, name=_NAME, context=self._work_context)
+
+    def is_ready(self) -> bool:
+        """``run`` may be called.  If not, it can be soon."""
+        if self._task is None or self._turn.cancelled:
+            self.stand()
             return False
         # A step cannot be taken inside of another task's.
         return self._turn.waits and _current_task(self._loop) is None
@@ -187,8 +189,8 @@ class StandingTask:
             self._task = None
             raise
         if not turn.waits:
-            self._task = None
             turn.left = True
+            self.stand()
             return None if task.done() else task
         if (
             _references(task) != references
