@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import re
 import secrets
 from collections.abc import AsyncIterator, Callable
 from types import FunctionType, MethodType, SimpleNamespace
@@ -27,6 +28,7 @@ log = logging.getLogger("rat.error")
 CONNECTION = ""
 """The name under which a peer that makes no calls opens its one stream."""
 
+_COUNTED = re.compile(r"\d+(?= to \d+ positional| positional| were given| was given)")
 _CODES = {
     400: "bad_request",
     401: "unauthorized",
@@ -191,7 +193,7 @@ class Procedure:
         if not callable(handler):
             raise TypeError(f"handler of call {name!r} is {type(handler).__name__}, expected a function")
         self.name = name
-        self.handler = _in_thread(handler) if thread else handler
+        self.handler = _in_thread(handler, name) if thread else handler
         self.timeout = timeout
 
     def invoke(self, request: Any, args: Any, kwargs: dict[str, Any] | None) -> Any:
@@ -220,14 +222,14 @@ def begins_later(handler: Callable[..., Any]) -> bool:
     return isinstance(handler, FunctionType | MethodType) and code is not None and bool(code.co_flags & flags)
 
 
-def _in_thread(handler: Callable[..., Any]) -> Callable[..., Any]:
+def _in_thread(handler: Callable[..., Any], name: str) -> Callable[..., Any]:
     signature = inspect.signature(handler)
 
     async def later(*args: Any, **kwargs: Any) -> Any:
         try:
             signature.bind(*args, **kwargs)
         except TypeError as error:
-            raise CallError("bad_arguments", str(error)) from None
+            raise CallError("bad_arguments", f"call {name}: {error}") from None
         return await asyncio.to_thread(handler, *args, **kwargs)
 
     return later
@@ -235,7 +237,8 @@ def _in_thread(handler: Callable[..., Any]) -> Callable[..., Any]:
 
 def _about_arguments(error: TypeError) -> str:
     text = str(error)
-    return text.partition("() ")[2] or text
+    # Python counts the request as well, and the caller knows of none.
+    return _COUNTED.sub(lambda count: str(int(count[0]) - 1), text.partition("() ")[2] or text)
 
 
 def failure(error: BaseException, name: str) -> CallError:

@@ -40,7 +40,13 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the return value is the exit code."""
-    options = build_parser().parse_args(arguments)
+    parser = build_parser()
+    options, rest = parser.parse_known_args(arguments)
+    if rest and options.command == "call" and not any(text.startswith("--") for text in rest):
+        # argparse takes no arguments of a call behind an option that comes behind its name.
+        options.arguments += rest
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     run: Callable[[argparse.Namespace], int] = options.run
     return run(options)
 

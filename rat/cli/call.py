@@ -121,8 +121,12 @@ async def _download(client: Client, name: str, args: list[Any], kwargs: dict[str
         sys.stdout.buffer.flush()
         return
     size = 0
+    pieces = client.download(name, *args, **kwargs)
+    # A call that is refused leaves the file as it was.
+    first = await anext(pieces, b"")
     with Path(target).open("wb") as file:
-        async for piece in client.download(name, *args, **kwargs):
+        size += await asyncio.to_thread(file.write, first)
+        async for piece in pieces:
             size += await asyncio.to_thread(file.write, piece)
     print(f"{size} bytes", file=sys.stderr)
 

@@ -190,8 +190,11 @@ async def test_streams_at_once_do_not_mix() -> None:
 ERRORS: dict[str, tuple[tuple[Any, ...], str, str, Any]] = {
     "no such call": (("nope",), "not_found", "there is no call 'nope'", None),
     "too few": (("add",), "bad_arguments", "call add: missing 1 required positional argument: 'a'", None),
-    "too many": (("add", 1, 2, 3), "bad_arguments", "call add: takes from 2 to 3 positional arguments but 4 were given",
+    "too many": (("add", 1, 2, 3), "bad_arguments", "call add: takes from 1 to 2 positional arguments but 3 were given",
                  None),
+    "too many of one": (("later", 1, 2), "bad_arguments",
+                        "call later: takes 1 positional arguments but 2 were given", None),
+    "too many for a thread": (("thread", 1, 2), "bad_arguments", "call thread: too many positional arguments", None),
     "an HTTP error": (("boom", "http"), "not_found", "no such thing", {"status": 404}),
     "a call error": (("boom", "call"), "mine", "said so", {"n": 1}),
 }  # fmt: skip
