@@ -252,7 +252,12 @@ class Exchange(AnswerSender):
             self._end_broadcast(subscription, goodbye or b"")
             return
         self.cause = cause
-        if task is not None and not task.done():
+        if task is None or task.done():
+            return
+        if self.flow.holding:
+            # Its first step is due: one that was cancelled before would settle nothing, and close nothing.
+            self.service.loop.call_soon(task.cancel)
+        else:
             task.cancel()
 
     def depart(self) -> None:

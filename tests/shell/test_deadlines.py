@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from rat import Rat, Request, ServerConfig, Timeouts
+from rat import Rat, Request, Response, ServerConfig, Timeouts
+from rat.protocol import HttpProtocol
 from rat.server import RatServer
 from tests.support.serving import SteppedClock, connect, serving
 
@@ -175,3 +176,41 @@ async def test_a_client_that_does_not_read_is_cut() -> None:
         async with asyncio.timeout(10):
             await app.state.left.wait()
         await seen(server, connections_open=0, write_stalls=1)
+
+
+def connection_of(server: RatServer) -> HttpProtocol:
+    """The only one that is open."""
+    (connection,) = server.service.connections
+    assert isinstance(connection, HttpProtocol)
+    return connection
+
+
+async def test_a_deadline_that_passes_before_the_first_step_is_answered() -> None:
+    clock = SteppedClock()
+    async with serving(make_app(), config=CONFIG, clock=clock) as server, connect(server) as client:
+        await seen(server, connections_open=1)
+        for _ in range(2):
+            # The loop may have been blocked for long between the two.
+            connection_of(server).data_received(b"GET /slow HTTP/1.1\r\n" + HOST + b"\r\n")
+            step(server, clock, 6.0)
+            assert (await asyncio.wait_for(client.answer(), 5)).status == 503
+
+
+async def test_what_an_answer_holds_is_closed_when_the_client_leaves_before_the_first_step() -> None:
+    app, closed = make_app(), []
+
+    @app.get("/held")
+    def held(request: Request) -> Response:
+        response = Response(piece for piece in (b"one", b"two"))
+        response.on_close(lambda: closed.append(True))
+        return response
+
+    async with serving(app) as server, connect(server):
+        await seen(server, connections_open=1)
+        connection = connection_of(server)
+        # As after a write that failed, while the next request is at hand already.
+        connection.transport.abort()
+        connection.data_received(b"GET /held HTTP/1.1\r\n" + HOST + b"\r\n")
+        while server.service.connections or server.service.departing:
+            await asyncio.sleep(0)
+        assert closed == [True]
