@@ -6,13 +6,14 @@ Knows the engine's verbs and the flow, and nothing of handlers.
 from __future__ import annotations
 
 import asyncio
-import logging
+import secrets
 from collections.abc import AsyncIterable, AsyncIterator
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
+from rat.answer_log import close, log_access, log_cut, log_refused
 from rat.coding import COMPRESS_FROM, coded, plain_fields
-from rat.errors import ClientDisconnected
+from rat.errors import ClientDisconnected, LocalProtocolError
 from rat.events import (
     CompleteResponse,
     FieldLines,
@@ -25,8 +26,9 @@ from rat.events import (
 )
 from rat.eventstream import EventStream
 from rat.messages import Request
+from rat.problems import problem
 from rat.responses import Deferred, Pieces, Response, piece_bytes
-from rat.sendfile import FileShrank, send_region
+from rat.sendfile import send_region
 from rat.stages import Cause, Stage
 from rat.stream.compress import CompressedPieces
 
@@ -38,9 +40,6 @@ if TYPE_CHECKING:
     from rat.stream.subscription import Subscription
 
 __all__ = ["AnswerSender", "Owner"]
-
-log = logging.getLogger("rat.server")
-access = logging.getLogger("rat.access")
 
 _YIELD_AFTER = 1024 * 1024
 """Bytes after which a producer that never waits gives way to other connections."""
@@ -70,13 +69,6 @@ class Owner(Protocol):
     @property
     def peer_done(self) -> bool:
         """The client has closed its side."""
-
-
-def _close(response: Response) -> None:
-    try:
-        response.close()
-    except Exception:
-        log.exception("what was to be closed with an answer failed")
 
 
 class AnswerSender:
@@ -167,16 +159,29 @@ class AnswerSender:
         status = response.status
         flow = self.flow
         content = response.body
-        wire = self.engine.answer(status, fields, content)
+        try:
+            wire = self.engine.answer(status, fields, content)
+            parts = None if wire is not None else self.engine.send(CompleteResponse(status, fields, content))  # type: ignore[arg-type]
+        except LocalProtocolError as error:
+            # Nothing of it was begun.
+            wire, parts, status = None, self._refused(error), 500
         if wire is not None:
             if self.is_alone:
                 flow.write_at_once(wire)
             else:
                 flow.hold(wire)
         else:
-            for part in self.engine.send(CompleteResponse(status, fields, content)):  # type: ignore[arg-type]
+            for part in parts or ():
                 flow.hold(part)  # type: ignore[arg-type]
         self._finish(response, status)
+
+    def _refused(self, error: LocalProtocolError) -> Wire:
+        """The application declared what is not so, such as a length: what to write in the place of its answer."""
+        self.service.counters.handler_errors += 1
+        error_id = secrets.token_hex(8)
+        log_refused(self.head, error, error_id)
+        own = problem(500, head=self.head, error_id=error_id)
+        return self.engine.send(CompleteResponse(500, own.field_lines(), cast(bytes, own.body)))
 
     async def _send(self, response: Response, request: Request) -> None:
         if type(response) is Deferred:
@@ -342,12 +347,7 @@ class AnswerSender:
         self._break_off()
         if not isinstance(error, ClientDisconnected):
             self.service.counters.handler_errors += 1
-            what = f"{head.method} {head.target.decode('latin-1')}" if head is not None else "a request"
-            state = "after its head was sent" if begun else "before its head was sent"
-            if isinstance(error, FileShrank):
-                log.error("answer to %s cut %s: %s", what, state, error)
-            else:
-                log.error("answer to %s failed %s; the connection is cut", what, state, exc_info=error)
+            log_cut(head, error, begun=begun)
         elif not self._owner.is_lost:
             # The transport knew before it told.
             self.service.counters.disconnects += 1
@@ -363,11 +363,12 @@ class AnswerSender:
                 counters.responses_5xx += 1
             else:
                 counters.responses_4xx += 1
-        if self.service.access_log:
-            self._log_access(status)
+        if self.service.access_log and self.head is not None:
+            # The loop's own time stands still in a turn, and is whole milliseconds on uvloop.
+            log_access(self._owner.client, self.head, status, monotonic() - self.started)
         self.response = None
         if response.closers is not None:
-            _close(response)
+            close(response)
         if self.body is not None:
             self._drop_body()
         self.stage = _IDLE
@@ -381,7 +382,7 @@ class AnswerSender:
             subscription.close()
         response, self.response = self.response, None
         if response is not None:
-            _close(response)
+            close(response)
         self._drop_body()
         self.stage = _IDLE
         self.head = None
@@ -392,17 +393,3 @@ class AnswerSender:
         if body is not None:
             body.fail(ClientDisconnected("the answer was complete before the content was read"))
             self.flow.resume("body")
-
-    def _log_access(self, status: int) -> None:
-        head = self.head
-        if head is not None:
-            client = self._owner.client
-            access.info(
-                '%s "%s %s" %d %.2fms',
-                client[0] if isinstance(client, tuple) else "-",
-                head.method,
-                head.target.decode("latin-1"),
-                status,
-                # The loop's own time stands still in a turn, and is whole milliseconds on uvloop.
-                (monotonic() - self.started) * 1e3,
-            )

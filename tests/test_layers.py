@@ -74,6 +74,7 @@ ROOMS = {
     ),
     "shell": Room(
         (
+            "rat.answer_log",
             "rat.answer_sender",
             "rat.call_tasks",
             "rat.exchange",

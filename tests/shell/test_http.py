@@ -419,3 +419,32 @@ async def test_an_error_has_one_name_in_its_status_line_and_its_content(
         answer = await talk(server, b"POST %b HTTP/1.1\r\n" % target.encode() + HOST + content + b"\r\n")
     assert answer.count(phrase.encode()) == 2
     assert b"Request" not in answer
+
+
+@pytest.mark.parametrize("lane", ["auto", "h11"])
+@pytest.mark.parametrize("fields", [{"Content-Length": "10"}, {"Content-Length": "x"}])
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_length_that_is_not_so_is_a_500_and_the_connection_goes_on(
+    lane: str, fields: dict[str, str], is_async: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = make_app()
+
+    @app.get("/wrong")
+    def wrong(request: Request) -> Response:
+        return Response("abc", headers=fields)
+
+    @app.get("/wrong-async")
+    async def wrong_async(request: Request) -> Response:
+        return Response("abc", headers=fields)
+
+    async with serving(app, config=ServerConfig(http=lane)) as server, connect(server) as client:
+        await client.send(b"GET /wrong%b HTTP/1.1\r\n" % (b"-async" if is_async else b"") + HOST + b"\r\n")
+        answer = await client.answer()
+        assert answer.status == 500
+        assert b"error_id" in answer.content
+        assert b"declared" not in answer.content
+        assert "cannot be sent: " in caplog.text
+        await client.send(b"GET /plain HTTP/1.1\r\n" + HOST + b"\r\n")
+        assert (await client.answer()).content == b"hello"
+        assert server.statistics()["responses_5xx"] == 1
+        assert server.statistics()["handler_errors"] == 1
