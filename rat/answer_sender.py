@@ -71,6 +71,10 @@ class Owner(Protocol):
         """The client has closed its side."""
 
 
+def _raise(error: BaseException) -> None:
+    raise error
+
+
 class AnswerSender:
     """What is sent on one connection, an answer at a time.
 
@@ -340,7 +344,7 @@ class AnswerSender:
     def _failed(self, error: BaseException) -> None:
         """The answer cannot be completed.  What the client has must not look whole, so the connection is cut.
 
-        Raises *error* again when it is one that ends the process.
+        An *error* that ends the process goes on to do so from the loop's next turn.
         """
         head = self.head
         begun = self.stage is _SENDING
@@ -353,7 +357,8 @@ class AnswerSender:
             self.service.counters.disconnects += 1
         self._owner.abort()
         if isinstance(error, SystemExit | KeyboardInterrupt):
-            raise error
+            # uvloop keeps to itself what comes out of a transport's callback, where handlers take their first step.
+            self.service.loop.call_soon(_raise, error)
 
     def _finish(self, response: Response, status: int) -> None:
         """The answer is whole: count it, log it, let go of everything."""

@@ -108,7 +108,7 @@ class Exchange(AnswerSender):
             try:
                 response: Response = service.context.copy().run(endpoint.respond, request)  # type: ignore[assignment]
                 later = self._send_at_once(response, head)
-            except Exception as error:
+            except BaseException as error:
                 self._failed(error)
             else:
                 if later is not None:

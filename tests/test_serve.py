@@ -30,6 +30,19 @@ async def slow(request):
     await asyncio.sleep(0.3)
     yield "done"
 
+@app.get("/exit/plain")
+def exit_plain(request):
+    raise SystemExit(7)
+
+@app.get("/exit/at-once")
+async def exit_at_once(request):
+    raise SystemExit(7)
+
+@app.get("/exit/later")
+async def exit_later(request):
+    await asyncio.sleep(0)
+    raise SystemExit(7)
+
 @app.get("/endless")
 async def endless(request):
     yield "begun "
@@ -214,3 +227,14 @@ def test_what_cannot_be_meant_is_2(directory: Path, arguments: tuple[str, ...]) 
     code, stderr = fails(directory, *arguments)
     assert code == 2
     assert stderr.splitlines()[-1].startswith("rat")
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+@pytest.mark.parametrize("how", ["plain", "at-once", "later"])
+def test_a_handler_that_exits_ends_the_process(directory: Path, loop: str, how: str) -> None:
+    with serve(directory, "app.py", "--loop", loop) as served:
+        client = served.connect()
+        client.request("GET", f"/exit/{how}")
+        with pytest.raises(OSError, match=r"(?i)closed|reset"):
+            client.getresponse()
+        assert served.ended() == 7

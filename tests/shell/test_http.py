@@ -372,6 +372,33 @@ async def test_what_is_no_exception_cuts_the_connection_as_well(
         assert server.statistics()["handler_errors"] == 2
 
 
+@pytest.mark.parametrize("error", [Stray(), asyncio.CancelledError()], ids=["stray", "cancelled"])
+@pytest.mark.parametrize("before", [b"", b"/plain", b"/async"])
+async def test_what_a_plain_handler_raises_is_its_own(
+    error: BaseException, before: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL, "rat")
+    app = make_app()
+
+    @app.get("/stray")
+    def stray(request: Request) -> str:
+        raise error
+
+    async with serving(app) as server, connect(server) as client:
+        targets = [before, b"/stray"] if before else [b"/stray"]
+        await client.send(b"".join(b"GET " + target + b" HTTP/1.1\r\n" + HOST + b"\r\n" for target in targets))
+
+        async def answers() -> None:
+            for _ in targets:
+                await asyncio.wait_for(client.answer(), 5)
+
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await answers()
+        assert server.statistics()["handler_errors"] == 1
+        assert server.statistics()["disconnects"] == 0
+    error.__traceback__ = None
+
+
 async def test_unread_content_is_passed_over_or_the_connection_closed() -> None:
     async with serving(make_app()) as server:
         async with connect(server) as client:
