@@ -48,7 +48,7 @@ class Opened:
 
     *path* is the name by which it was asked for, links not resolved.  *size* in bytes; *modified* in seconds since the
     epoch; *encoding* is the content coding of a precompressed sibling, *original* the path and the state of the file
-    that it was made from.
+    that it was made from; *looked* is when its state was looked at, by the file system's clock.
     """
 
     path: str
@@ -59,6 +59,7 @@ class Opened:
     file: FileIO | None
     encoding: str | None = None
     original: tuple[str, Signature] | None = None
+    looked: float = 0.0
 
     @property
     def etag(self) -> bytes:
@@ -88,12 +89,13 @@ def _from_descriptor(descriptor: int, path: str, encoding: str | None) -> Opened
     """What *descriptor*, which is taken over, is open on; None if that is no regular file."""
     file = FileIO(descriptor, "rb")
     try:
+        looked = time.time()
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             file.close()
             return None
         state = signature(status)
-        opened = Opened(path, status.st_size, status.st_mtime, state, None, file, encoding)
+        opened = Opened(path, status.st_size, status.st_mtime, state, None, file, encoding, looked=looked)
         if status.st_size <= SMALL:
             content = file.read(SMALL + 1)
             if len(content) == status.st_size and signature(os.fstat(descriptor)) == state:
@@ -206,10 +208,10 @@ class FileCache:
 
     A file is given out when a stat of its name found it unchanged less than *recheck* seconds ago.  Every *fresh*
     seconds one caller is sent to open it again, because a better fitting file may have turned up beside it; the others
-    go on with what is kept.  A file that was written just now is not kept: the next change might fall into the same
-    tick of the file system's clock, and would not show.
+    go on with what is kept.  A file that was opened just after it was written is not kept: the next change might fall
+    into the same tick of the file system's clock, and would not show.
 
-    *clock* gives seconds that never run backwards, *wall* the seconds of the file system's clock.
+    *clock* gives seconds that never run backwards.
     """
 
     def __init__(
@@ -219,13 +221,11 @@ class FileCache:
         recheck: float = 0.0,
         fresh: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
     ) -> None:
         self._most = most_bytes
         self._recheck = recheck
         self._fresh = fresh
         self._clock = clock
-        self._wall = wall
         self._kept: dict[object, _Kept] = {}
         self.size = 0
         """Bytes held, with what an entry costs besides its content."""
@@ -250,7 +250,7 @@ class FileCache:
     def put(self, key: object, opened: Opened, fields: FieldLines) -> None:
         """Keep a small file and the fields that it is sent with, in place of what was kept."""
         self.drop(key)
-        if opened.content is None or self._wall() - opened.state[4] / 1e9 < _SETTLES:
+        if opened.content is None or opened.looked - opened.state[4] / 1e9 < _SETTLES:
             return
         now = self._clock()
         self._kept[key] = _Kept((opened, fields), now, now)

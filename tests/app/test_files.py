@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import re
 import time
@@ -56,7 +57,7 @@ def app_for(path: Any, **options: Any) -> Rat:
 @pytest.fixture(autouse=True)
 def kept_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files are written right before they are asked for."""
-    monkeypatch.setattr("rat.files._cache._wall", later)
+    monkeypatch.setattr("rat.opening._SETTLES", -math.inf)
 
 
 @pytest.mark.parametrize("target", ["/", "/plain"])
@@ -352,7 +353,7 @@ async def test_a_file_opened_for_nobody_is_closed() -> None:
 
 
 async def test_the_cache_is_bounded(tmp_path: Path) -> None:
-    cache = FileCache(most_bytes=5_000, wall=later)
+    cache = FileCache(most_bytes=5_000)
     for name in "abcd":
         (tmp_path / name).write_bytes(b"x" * 500)
         cache.put(name, open_path(tmp_path / name), ())
@@ -367,7 +368,7 @@ async def test_the_cache_is_bounded(tmp_path: Path) -> None:
 
 async def test_when_the_cache_looks_again(tmp_path: Path) -> None:
     now = 100.0
-    cache = FileCache(recheck=1.0, fresh=5.0, clock=lambda: now, wall=later)
+    cache = FileCache(recheck=1.0, fresh=5.0, clock=lambda: now)
     path = tmp_path / "a"
     path.write_bytes(b"one")
     cache.put("a", open_path(path), ())
@@ -395,23 +396,35 @@ async def test_when_the_cache_looks_again(tmp_path: Path) -> None:
     assert cache.size == 0
 
 
-def test_what_changed_just_now_is_not_kept(tmp_path: Path) -> None:
+def test_what_changed_just_now_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
     # Another change of the same size in the same tick of the file system's clock would go unseen.
-    now = 0.0
-    cache = FileCache(wall=lambda: now)
+    cache = FileCache()
     path = tmp_path / "a"
     path.write_bytes(b"one")
-    now = path.stat().st_ctime + 0.09
-    cache.put("a", open_path(path), ())
+    opened = open_path(path)
+    assert opened.looked == pytest.approx(time.time(), abs=10)
+    opened.looked = path.stat().st_ctime + 0.09
+    cache.put("a", opened, ())
     assert cache.get("a") is None
-    now += 0.02
-    cache.put("a", open_path(path), ())
+    opened.looked += 0.02
+    cache.put("a", opened, ())
     assert cache.get("a") is not None
 
 
-def later() -> float:
-    """The time, when the files of a test have settled."""
-    return time.time() + 1.0
+def test_how_long_an_opened_file_waits_for_the_cache_does_not_settle_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    path = tmp_path / "a"
+    path.write_bytes(b"one")
+    opened = open_path(path)
+    opened.looked = path.stat().st_ctime + 0.05
+    cache = FileCache()
+    later = time.time() + 1.0
+    monkeypatch.setattr(time, "time", lambda: later)
+    cache.put("a", opened, ())
+    assert cache.get("a") is None
 
 
 @pytest.mark.parametrize(("size", "in_memory"), [(SMALL - 1, True), (SMALL, True), (SMALL + 1, False)])
