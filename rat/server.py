@@ -341,7 +341,8 @@ class RatServer:
                     await self._all_gone.wait()
         except TimeoutError:
             cut = len(service.connections)
-            log.warning("%d connections were cut after a grace of %g seconds", cut, grace)
+            were = "connection was" if cut == 1 else "connections were"
+            log.warning("%d %s cut after a grace of %g seconds", cut, were, grace)
         finally:
             if service.connections:
                 self._all_gone.clear()

@@ -105,7 +105,7 @@ async def test_what_does_not_end_is_cut_after_the_grace(caplog: pytest.LogCaptur
         assert await server.close(grace=0) == 1
         with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
             await client.answer()
-    assert "1 connections were cut after a grace of 0 seconds" in caplog.text
+    assert "1 connection was cut after a grace of 0 seconds" in caplog.text
     assert app.state.calls == ["startup", "drain", "shutdown"]
 
 
