@@ -69,7 +69,7 @@ def judge_start(data: bytes | bytearray, start: int, scanned: int, limits: Limit
     505 and 400.
     """
     if not _TCHAR.match(data, start):
-        raise RemoteProtocolError(f"request line begins with byte {data[start]:#04x}")
+        raise _no_request(data[start])
     line_end = data.find(b"\n", start, start + limits.request_line + 2)
     if line_end < 0:
         if len(data) - start > limits.request_line + 1:
@@ -189,7 +189,13 @@ def _line_too_long(limits: Limits) -> RemoteProtocolError:
 
 def _check_first(head: bytes) -> None:
     if not _TCHAR.match(head):
-        raise RemoteProtocolError(f"request line begins with byte {head[0]:#04x}")
+        raise _no_request(head[0])
+
+
+def _no_request(byte: int) -> RemoteProtocolError:
+    # RFC 8446, section 5.1: 22 is a handshake record.
+    guess = ", as TLS does, which is not spoken on this port" if byte == 0x16 else ""
+    return RemoteProtocolError(f"request line begins with byte {byte:#04x}{guess}")
 
 
 def _judge_request_line(line: bytes, limits: Limits) -> tuple[bytes, bytes, str]:

@@ -475,3 +475,11 @@ async def test_a_length_that_is_not_so_is_a_500_and_the_connection_goes_on(
         assert (await client.answer()).content == b"hello"
         assert server.statistics()["responses_5xx"] == 1
         assert server.statistics()["handler_errors"] == 1
+
+
+async def test_a_client_that_speaks_tls_is_told_so_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, "rat.server"):
+        async with serving(make_app()) as server:
+            answer = await talk(server, bytes.fromhex("1603010200010001fc0303"))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert "request line begins with byte 0x16, as TLS does, which is not spoken on this port" in caplog.text
