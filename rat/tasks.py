@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from asyncio.tasks import _register_task, _unregister_task
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from itertools import count, repeat
@@ -27,6 +28,8 @@ REUSES: Final = not EAGER
 3.13, where 3.11 takes 45,200 against 60,000)."""
 
 _NAME: Final = "rat-handler"
+_LOG_DESTROYED: Final = "_log_destroy_pending"
+"""The attribute of a task that has asyncio complain when it is lost while it waits."""
 _numbers = count()
 _references: Final[Callable[[object], int]] = getattr(sys, "getrefcount", lambda _: next(_numbers))
 """How many hold an object; where that cannot be told, another number each time."""
@@ -147,7 +150,8 @@ class StandingTask:
     """A task that takes its first step with a work at once, and the next work after one that has not waited.
 
     Whatever could tell that it had another work before is looked for after each; a task that was seen is not used
-    again, and ends with its work as it should.  Belongs to one loop.
+    again, and ends with its work as it should.  Until its work waits it is not among ``asyncio.all_tasks``.  Belongs to
+    one loop.
     """
 
     __slots__ = ("_context", "_loop", "_task", "_turn", "_work_context")
@@ -166,7 +170,10 @@ class StandingTask:
         if REUSES:
             self._turn = turn = _Turn(self._loop)
             self._work_context = self._context.copy()
-            self._task = asyncio.Task(_stand_by(turn), loop=self._loop, name=_NAME, context=self._work_context)
+            self._task = task = asyncio.Task(_stand_by(turn), loop=self._loop, name=_NAME, context=self._work_context)
+            # Who waits for all tasks of the loop must not wait for one that has nothing to do.
+            _unregister_task(task)
+            setattr(task, _LOG_DESTROYED, False)
 
     def is_ready(self) -> bool:
         """``run`` may be called.  If not, it can be soon."""
@@ -191,7 +198,11 @@ class StandingTask:
         if not turn.waits:
             turn.left = True
             self.stand()
-            return None if task.done() else task
+            if task.done():
+                return None
+            _register_task(task)
+            setattr(task, _LOG_DESTROYED, True)
+            return task
         if (
             _references(task) != references
             or getweakrefcount(task) != weak_references

@@ -267,16 +267,24 @@ async def test_not_ready_inside_of_a_task(stand: Stand) -> None:
     assert not stand.standing.is_ready()
 
 
-async def test_a_standing_task_that_is_cancelled_is_replaced(stand: Stand) -> None:
+async def test_who_waits_for_all_tasks_waits_for_those_with_work(stand: Stand) -> None:
+    gate = asyncio.Event()
+
+    async def waits() -> None:
+        await gate.wait()
+
+    def others() -> set[asyncio.Task[Any]]:
+        current = asyncio.current_task()
+        return {task for task in asyncio.all_tasks() if task is not current}
+
     assert await stand.run(lambda: identity([])) is None
-    for task in asyncio.all_tasks() - {asyncio.current_task()}:
-        task.cancel()
-        task.cancel()
-    assert not await stand.call(stand.standing.is_ready)
-    seen: list[int] = []
-    assert await stand.run(lambda: identity(seen)) is None
-    assert len(seen) == 1
-    await asyncio.sleep(0)
+    assert others() == set()
+    task = await stand.run(waits)
+    assert task is not None
+    assert others() == {task}
+    gate.set()
+    await asyncio.gather(*others())
+    assert others() == set()
 
 
 async def test_closed_before_it_was_used() -> None:
