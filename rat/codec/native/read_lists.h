@@ -197,15 +197,7 @@ static PyObject *read_set(Reader *r, const uint8_t *start, unsigned tag, int dep
     if (list == NULL) return NULL;
     PyObject *set = is_set ? PySet_New(list) : PyFrozenSet_New(list);
     Py_DECREF(list);
-    if (set == NULL && PyErr_ExceptionMatches(PyExc_TypeError)) {
-        PyObject *type, *value, *traceback;
-        PyErr_Fetch(&type, &value, &traceback);
-        PyErr_NormalizeException(&type, &value, &traceback);
-        if (value != NULL) malformed(r, start, "%S", value);
-        Py_XDECREF(type);
-        Py_XDECREF(value);
-        Py_XDECREF(traceback);
-    }
+    if (set == NULL && PyErr_ExceptionMatches(PyExc_TypeError)) malformed_as_said(r, start);
     return set;
 }
 

@@ -44,6 +44,18 @@ static NOINLINE PyObject *malformed(Reader *r, const uint8_t *place, const char 
     return NULL;
 }
 
+/* The exception that is set, as a CodecError at *place* with the same text. */
+static NOINLINE PyObject *malformed_as_said(Reader *r, const uint8_t *place) {
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    if (value != NULL) malformed(r, place, "%S", value);
+    Py_XDECREF(type);
+    Py_XDECREF(value);
+    Py_XDECREF(traceback);
+    return NULL;
+}
+
 PyObject *raise_codec_error(State *st, Py_ssize_t offset, const char *format, ...) {
     va_list args;
     va_start(args, format);

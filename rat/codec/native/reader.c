@@ -11,14 +11,7 @@ static NOINLINE PyObject *read_scalar(Reader *r, const uint8_t *start, unsigned 
                                              r->zero_copy ? Py_True : Py_False, r->in_set ? Py_True : Py_False);
     if (answer == NULL) {
         if (!PyErr_ExceptionMatches(PyExc_ValueError) || PyErr_ExceptionMatches(r->st->codec_error)) return NULL;
-        PyObject *type, *value, *traceback;
-        PyErr_Fetch(&type, &value, &traceback);
-        PyErr_NormalizeException(&type, &value, &traceback);
-        if (value != NULL) malformed(r, start, "%S", value);
-        Py_XDECREF(type);
-        Py_XDECREF(value);
-        Py_XDECREF(traceback);
-        return NULL;
+        return malformed_as_said(r, start);
     }
     PyObject *value = NULL;
     Py_ssize_t at = PyLong_AsSsize_t(PyTuple_GET_ITEM(answer, 1));
