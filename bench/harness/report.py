@@ -104,6 +104,9 @@ def notes(result: dict[str, Any]) -> list[str]:
         lines.append(f"!         too few turns with others below {result['threshold']:.0%}: the calmest were counted")
     if any(row["client_full"] for row in rows):
         lines.append("*         the client's own core was full: the server may be able to do more a second")
+    for workload in result["workloads"].values():
+        for name in workload.get("restless", ()):
+            lines.append(f"restless  {name}: busy long after its clients had left, started anew ({workload['title']})")
     for name, reason in result["skipped"].items():
         lines.append(f"skipped   {name}: {reason}")
     machine = result["machine"]

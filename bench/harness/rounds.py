@@ -56,6 +56,10 @@ class Fleet:
             return None
         return server
 
+    def retire(self, peer: Peer, workload: Workload) -> None:
+        """Stop the one that served *workload*: the next turn starts another."""
+        self._running.pop(_key(peer, workload)).close()
+
     def has(self, peer: Peer, workload: Workload) -> bool:
         """Whether a server for *workload* runs already."""
         return _key(peer, workload) in self._running
@@ -97,6 +101,7 @@ def measure(
     """
     cells: list[Cell] = []
     wrong: set[str] = set()
+    restless: set[str] = set()
     if rounds > 1 and workload.load is Load.HTTP:
         # Just-in-time compilers (Node's) and caches: the first turn of each does not count.
         for peer in peers:
@@ -130,6 +135,10 @@ def measure(
             else:
                 turn, share = Turn(fault=fault), 0.0
             cells.append(_cell(peer, number, turn, share))
+            if workload.load is Load.EVENTS and not server.settle():
+                # One that goes on for subscribers that have left takes the core from those whose turn it is.
+                restless.add(peer.name)
+                fleet.retire(peer, workload)
             if turn.fault:
                 wrong.add(peer.name)
     return {
@@ -140,6 +149,7 @@ def measure(
         "rounds": rounds,
         "seconds": seconds,
         "client": "wrk" if workload.load is Load.HTTP and client.wrk else "rat bench",
+        "restless": sorted(restless),
         "cells": [as_json(cell) for cell in cells],
     }
 

@@ -15,6 +15,11 @@ from rat.loadgen.processes import cpu_seconds, descendants, resident_bytes
 
 START_WAIT = 15.0
 STOP_WAIT = 3.0
+CALM_WAIT = 3.0
+LOOK = 0.1
+"""Seconds over which a server's CPU time is looked at: as long as one event of an application takes to come round."""
+CALM = 0.05
+"""The share of a core below which a server is at rest."""
 
 
 class DidNotStart(Exception):
@@ -88,6 +93,20 @@ class Server:
             return descendants(self.process.pid)
         except OSError:
             return []
+
+    def settle(self, patience: float = CALM_WAIT) -> bool:
+        """Wait until it is at rest; False when it is still busy *patience* seconds after its clients have left."""
+        deadline = time.monotonic() + patience
+        try:
+            used = self.cpu_seconds()
+            while time.monotonic() < deadline:
+                time.sleep(LOOK)
+                before, used = used, self.cpu_seconds()
+                if used - before <= CALM * LOOK:
+                    return True
+        except OSError:
+            return True  # it has ended, which the next turn will tell
+        return False
 
     def resident_bytes(self) -> int:
         """Resident memory of the process and its children."""

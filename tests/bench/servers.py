@@ -20,6 +20,8 @@ HABITS: dict[str, tuple[int, bytes]] = {
     "wrong-later": (200, RIGHT.replace(b"World", b"Wurld")),
     "short-later": (200, b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nH"),
     "silent": (0, b""),
+    # Goes on working for clients that have left.
+    "restless": (1 << 60, RIGHT),
 }
 
 
@@ -46,8 +48,18 @@ def peer(habit: str) -> Peer:
     return Peer(habit, command)
 
 
+def work(loop: asyncio.AbstractEventLoop) -> None:
+    """A fifth of a core, for ever."""
+    end = loop.time() + 0.01
+    while loop.time() < end:
+        pass
+    loop.call_later(0.04, work, loop)
+
+
 async def main(habit: str, port: int) -> None:
     Wrong.right, Wrong.wrong = HABITS[habit]
+    if habit == "restless":
+        work(asyncio.get_running_loop())
     server = await asyncio.get_running_loop().create_server(Wrong, "127.0.0.1", port)
     async with server:
         await server.serve_forever()

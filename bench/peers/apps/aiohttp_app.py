@@ -8,7 +8,7 @@ import orjson
 import uvloop
 from aiohttp import web
 
-from bench.peers.apps.common import HELLO, MESSAGE, PIECE, PIECES, Ticker, files
+from bench.peers.apps.common import BACKLOG, HELLO, MESSAGE, PIECE, PIECES, Ticker, files
 
 ticker = Ticker()
 
@@ -68,7 +68,8 @@ def main() -> None:
         ]
     )
     loop = uvloop.new_event_loop()
-    web.run_app(app, host="127.0.0.1", port=int(os.environ["BENCH_PORT"]), access_log=None, print=None, loop=loop)
+    port = int(os.environ["BENCH_PORT"])
+    web.run_app(app, host="127.0.0.1", port=port, backlog=BACKLOG, access_log=None, print=None, loop=loop)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import orjson
@@ -74,6 +75,16 @@ async def events(scope: dict[str, Any], receive: Any, send: Any) -> None:
     fields = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
     await send({"type": "http.response.start", "status": 200, "headers": fields})
     await send({"type": "http.response.body", "body": b": hello\n\n", "more_body": True})
+    # To a client that has left, send() does nothing and raises nothing: only receive() tells.
+    stream = asyncio.create_task(deliver(send))
+    try:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+    finally:
+        stream.cancel()
+
+
+async def deliver(send: Any) -> None:
     queue = ticker.subscribe()
     try:
         while True:

@@ -26,6 +26,8 @@ PIECES = 1024
 """``/chunked`` answers PIECES pieces of 64 KiB: 64 MiB."""
 INTERVAL = 0.1
 """Seconds between two events."""
+BACKLOG = 2048
+"""Connections that may wait to be accepted.  With 100, the thousandth that comes at once is let in seconds later."""
 EVENT_PADDING = "x" * 40
 
 
@@ -59,6 +61,11 @@ class Ticker:
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run())
         return queue
+
+    @property
+    def subscribers(self) -> int:
+        """How many queues events go into."""
+        return len(self._queues)
 
     def unsubscribe(self, queue: asyncio.Queue[Any]) -> None:
         """Put nothing more into *queue*."""

@@ -9,7 +9,7 @@ import orjson
 from sanic import Sanic, response
 from sanic.request import Request
 
-from bench.peers.apps.common import HELLO, MESSAGE, PIECE, PIECES, Ticker, files
+from bench.peers.apps.common import BACKLOG, HELLO, MESSAGE, PIECE, PIECES, Ticker, files
 
 app = Sanic("bench", dumps=lambda value: orjson.dumps(value).decode(), loads=orjson.loads)
 app.config.ACCESS_LOG = False
@@ -63,4 +63,4 @@ async def events(request: Request) -> None:
 
 
 if __name__ == "__main__":
-    app.run("127.0.0.1", int(os.environ["BENCH_PORT"]), single_process=True, access_log=False)
+    app.run("127.0.0.1", int(os.environ["BENCH_PORT"]), single_process=True, access_log=False, backlog=BACKLOG)
