@@ -148,6 +148,8 @@ class FramesProtocol(Peer):
 
     def fast_lane(self) -> bool:
         """Answer plain calls where they lie, or begin to; whether there were any."""
+        if self.engine.has_large:
+            return False
         service, work = self.service, self._work
         queue = work.queue if work is not None else self._first_job
         count, left = self.engine.answer_calls(

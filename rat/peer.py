@@ -227,6 +227,8 @@ class Peer(PeerSender, asyncio.BufferedProtocol):
                     dispatch[kind](self, event)
                 if engine.held >= HOLD:
                     self.flush()
+                    if engine.is_drained and not flow.reasons:
+                        break
         except RemoteProtocolError as error:
             self.refused(error)
             self.linger()

@@ -119,6 +119,11 @@ class FramesEngine(FrameSender):
         return not self._eof and not self._reader.is_inside_frame
 
     @property
+    def has_large(self) -> bool:
+        """Whether the next frame is a large one: no call that is answered where it lies."""
+        return self._reader.has_large
+
+    @property
     def is_inside_frame(self) -> bool:
         """Whether a part of a frame is here, or a part of a value: its deadline runs."""
         return self._reader.is_inside_frame or self._assembled is not None

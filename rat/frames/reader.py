@@ -16,7 +16,8 @@ __all__ = ["EXACT_FROM", "Frame", "FrameReader"]
 
 EXACT_FROM: Final = 128 * 1024
 """A payload of at least so many bytes that is not there yet gets a buffer of its own.  Half a slab: below it moving the
-frame's beginning is cheaper than one more read."""
+frame's beginning is cheaper than one more read.  The buffer has room for the prefix of the frame that follows: when
+that one is large as well, not even its beginning is moved; and a read that leaves room says that there was no more."""
 
 _PEEK: Final = 4096
 
@@ -33,9 +34,11 @@ class FrameReader:
     into a slab is good until :meth:`release`.  :attr:`is_owned` says which, of the last frame that is a view.
     """
 
-    __slots__ = ("_data", "_end", "_exact", "_exact_head", "_filled", "_pos", "is_owned", "limit")
+    __slots__ = ("_data", "_end", "_exact", "_exact_head", "_filled", "_pos", "_size", "is_owned", "limit")
 
     _exact_head: tuple[int, int]
+    _size: int
+    """Bytes of the payload that ``_exact`` is for; behind them there is room for a prefix."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -52,8 +55,8 @@ class FrameReader:
     def receive_data(self, data: bytes) -> None:
         """Take bytes; they are not copied where whole frames lie in them."""
         exact = self._exact
-        if exact is not None:
-            count = min(len(exact) - self._filled, len(data))
+        if exact is not None and self._filled < self._size:
+            count = min(self._size - self._filled, len(data))
             exact[self._filled : self._filled + count] = data[:count]
             self._filled += count
             if count == len(data):
@@ -72,7 +75,7 @@ class FrameReader:
         The slab, of at least twice EXACT_FROM, may be shared by any number of connections, as long as
         :meth:`buffer_updated` follows with nothing in between.
         """
-        if self._exact is not None:
+        if self._exact is not None and self._filled < self._size:
             return self._exact[self._filled :]
         tail = self._end - self._pos
         if self.is_owned:
@@ -89,9 +92,16 @@ class FrameReader:
         Call :meth:`release` when their frames have been taken.
         """
         exact = self._exact
-        if exact is not None:
-            self._filled += count
-            return self._filled == len(exact)
+        if exact is not None and self._filled < self._size:
+            filled = self._filled + count
+            if filled < self._size:
+                self._filled = filled
+                return False
+            self._filled = self._size
+            self._data = bytes(exact[self._size : filled])
+            self._pos = 0
+            self._end = filled - self._size
+            return True
         self.is_owned = False
         self._end = self._end - self._pos + count
         self._pos = 0
@@ -146,8 +156,9 @@ class FrameReader:
 
     def _begin_exact(self, size: int, word: int, stream_id: int) -> None:
         start = self._pos + PREFIX_SIZE
-        self._exact = exact_buffer(size)
+        self._exact = exact_buffer(size + PREFIX_SIZE)
         self._exact_head = (word, stream_id)
+        self._size = size
         self._filled = self._end - start
         self._exact[: self._filled] = self._data[start : self._end]
         self._data = b""
@@ -155,14 +166,19 @@ class FrameReader:
 
     def _next_exact(self) -> Frame | None:
         assert self._exact is not None
-        if self._filled < len(self._exact):
+        if self._filled < self._size:
             return None
-        view = self._exact
+        view = self._exact[: self._size]
         self._exact = None
         self.is_owned = True
         return (*self._exact_head, view)
 
     # -- what is under way
+
+    @property
+    def has_large(self) -> bool:
+        """Whether the next frame is a large one, in a buffer of its own."""
+        return self._exact is not None
 
     @property
     def is_inside_frame(self) -> bool:
@@ -172,7 +188,7 @@ class FrameReader:
     def wanted(self) -> int:
         """How many bytes would complete the frame that is being read; 0 when that is not known."""
         if self._exact is not None:
-            return len(self._exact) - self._filled
+            return self._size - self._filled
         have = self._end - self._pos
         if have < LENGTH_SIZE:
             return 0
