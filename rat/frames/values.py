@@ -37,10 +37,13 @@ _Decode: TypeAlias = Callable[[bytes | memoryview], Any]
 @lru_cache(maxsize=64)
 def _decoders(profile: Profile, depth: int, items: int) -> tuple[_Decode, _Decode]:
     """Decoders of messages that lean on no other: one that copies, and one whose large bytes are views."""
-    return (
-        partial(decode, profile=profile, max_depth=depth, max_items=items),
-        partial(decode, profile=profile, zero_copy=True, max_depth=depth, max_items=items),
-    )
+    # What ``decode`` does anyway it is not told: each word takes time.
+    options: dict[str, Any] = {"max_items": items}
+    if profile != "full":
+        options["profile"] = profile
+    if depth != _DEPTH:
+        options["max_depth"] = depth
+    return partial(decode, **options), partial(decode, zero_copy=True, **options)
 
 
 class Values:

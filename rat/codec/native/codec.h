@@ -178,6 +178,20 @@ void write_tables_free(WriteTables *t);
 /* The message of obj, as bytes or, with a threshold, as a list of segments.  item >= 0 names it in the path. */
 PyObject *write_message(State *st, WriteTables *t, const WriteOptions *options, PyObject *obj, Py_ssize_t item);
 
+/* Whether obj is a memoryview of unsigned bytes, one after the other: what most large values are. */
+static inline bool is_row_of_bytes(PyObject *obj) {
+    Py_buffer b;
+    if (!PyMemoryView_Check(obj)) return false;
+    if (PyObject_GetBuffer(obj, &b, PyBUF_FULL_RO) < 0) {
+        PyErr_Clear(); /* released: whoever asked finds out in its own words */
+        return false;
+    }
+    bool is_row = b.ndim == 1 && b.itemsize == 1 && (b.format == NULL || strcmp(b.format, "B") == 0) &&
+                  PyBuffer_IsContiguous(&b, 'C');
+    PyBuffer_Release(&b);
+    return is_row;
+}
+
 /* reader.c */
 typedef struct {
     bool bincode;

@@ -51,8 +51,9 @@ static PyObject *read_big_int(Reader *r, const uint8_t *start) {
 
 static PyObject *data_view(Reader *r) {
     if (r->view == NULL)
-        r->view = PyBytes_CheckExact(r->data) ? PyMemoryView_FromObject(r->data)
-                                              : PyObject_CallOneArg(r->st->byte_view, r->data);
+        r->view = PyBytes_CheckExact(r->data) || is_row_of_bytes(r->data)
+                      ? PyMemoryView_FromObject(r->data)
+                      : PyObject_CallOneArg(r->st->byte_view, r->data);
     return r->view;
 }
 

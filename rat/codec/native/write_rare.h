@@ -6,8 +6,23 @@
 
 /* What is left: scalars of the standard library, arrays, what has a plain value in its place, default. */
 
+/* The same as write_array, without Python. */
+static int write_row_of_bytes(Writer *w, PyObject *v) {
+    const Py_buffer *view = PyMemoryView_GET_BUFFER(v);
+    if (w->bincode) {
+        if (put_head(w, TAG_BYTES, (uint64_t)view->len) < 0) return -1;
+    } else {
+        static const uint8_t one_dimension[] = {2, 1}; /* u8, and how many */
+        if (put_byte(w, TAG_ARRAY) < 0 || put_bytes(w, one_dimension, sizeof one_dimension) < 0) return -1;
+        if (room(w, 10) < 0) return -1;
+        w->p = put_varint(w->p, (uint64_t)view->len);
+    }
+    return write_payload(w, v, view->buf, view->len);
+}
+
 static int write_array(Writer *w, PyObject *v) {
     if (w->in_set && !w->bincode) return refuse(w, "array inside a set");
+    if (is_row_of_bytes(v)) return write_row_of_bytes(w, v);
     PyObject *parts = PyObject_CallOneArg(w->st->array_parts, v);
     if (parts == NULL) return refuse_as_raised(w);
     PyObject *head = PyTuple_GET_ITEM(parts, 0), *content = PyTuple_GET_ITEM(parts, 1);
@@ -41,6 +56,7 @@ static int write_scalar(Writer *w, PyObject *v) {
 
 static int write_replaced(Writer *w, PyObject *v, int depth) {
     State *st = w->st;
+    if (PyMemoryView_Check(v)) return write_array(w, v);
     PyObject *answer = PyObject_CallOneArg(st->is_array, v);
     if (answer == NULL) return -1;
     int is_array = PyObject_IsTrue(answer);
