@@ -287,7 +287,7 @@ class Rat(Router):
         middleware = [
             (function, handlers[: depth + 1]) for depth, scope in enumerate(scopes) for function in scope.middleware
         ]
-        respond, is_async = build_respond(
+        begin, respond = build_respond(
             route.handler,
             names,
             middleware,
@@ -296,9 +296,8 @@ class Rat(Router):
             event_stream=self._event_stream if route.is_event_stream else None,
         )
         return Endpoint(
+            begin,
             respond,
-            is_async=is_async,
-            reads_content=not is_async,
             timeout=self.config.timeouts.request if isinstance(route.timeout, Unset) else route.timeout,
             max_body=self.config.limits.body if isinstance(route.max_body, Unset) else route.max_body,
             name=route.name,

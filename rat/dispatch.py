@@ -17,6 +17,7 @@ from rat.http1.fieldsearch import combined_value
 from rat.problems import ErrorHandlers, answer_error
 from rat.responses import Deferred, Response, begin_stream, json_response, normalise
 from rat.stream.iterators import threaded
+from rat.tasks import Begun, first_step
 
 if TYPE_CHECKING:
     from rat.messages import Request
@@ -132,7 +133,7 @@ def _sync_respond(call: Callable[[Request], Any], scopes: Sequence[ErrorHandlers
     def respond(request: Request) -> Response:
         try:
             value = call(request)
-            if type(value) is CoroutineType:
+            if type(value) is CoroutineType or type(value) is Begun:
                 return Deferred(finish(lambda request: value)(request))
             if shape is not None:
                 value = shape(value)
@@ -208,6 +209,19 @@ def _layer(middleware: Middleware, inner: AsyncRespond, scopes: Sequence[ErrorHa
     return respond
 
 
+def _stepped(call: Callable[[Request], Any]) -> Callable[[Request], Any]:
+    """The call of a coroutine function, with its first step taken."""
+    return lambda request: first_step(call(request))
+
+
+def _begin_later(respond: AsyncRespond) -> SyncRespond:
+    def begin(request: Request) -> Response:
+        response = first_step(respond(request))
+        return Deferred(response) if isinstance(response, Begun) else response
+
+    return begin
+
+
 def build_respond(
     handler: Handler,
     names: Sequence[str],
@@ -216,8 +230,8 @@ def build_respond(
     *,
     thread: bool = False,
     event_stream: Callable[[AsyncIterable[Any]], Response] | None = None,
-) -> tuple[AsyncRespond | SyncRespond, bool]:
-    """``respond`` for an Endpoint, and whether it is async.
+) -> tuple[SyncRespond, AsyncRespond | None]:
+    """``begin`` and ``respond`` for an Endpoint.
 
     *middleware*: outermost first, each with the error handlers that hold where it was declared.  *event_stream* makes
     event streams of async iterables.
@@ -247,11 +261,13 @@ def build_respond(
     else:
         plain = True
     if plain:
-        return _sync_respond(call, scopes, shape), False
+        return _sync_respond(call, scopes, shape), None
     respond = _async_respond(call, scopes, shape)
+    if not middleware:
+        return _sync_respond(_stepped(call), scopes, shape), respond
     for function, outer_scopes in reversed(middleware):
         respond = _layer(function, respond, outer_scopes)
-    return respond, True
+    return _begin_later(respond), respond
 
 
 def _event_call(call: Callable[[Request], Any], *, is_async: bool) -> Callable[[Request], Any]:

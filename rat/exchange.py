@@ -102,29 +102,49 @@ class Exchange(AnswerSender):
         request.path_params = params
         timeout = endpoint.timeout
         self.deadline = None if timeout is None else service.clock.now + timeout
-        if endpoint.is_async or (body is not None and endpoint.reads_content):
-            self._begin(self._run(endpoint, request), endpoint)
-        else:
+        if body is not None and endpoint.reads_content:
+            self._spawn(self._run(endpoint, request))
+        elif endpoint.respond is None:
             try:
-                response: Response = service.context.copy().run(endpoint.respond, request)  # type: ignore[assignment]
+                response = service.context.copy().run(endpoint.begin, request)
                 later = self._send_at_once(response, head)
             except BaseException as error:
                 self._failed(error)
             else:
                 if later is not None:
-                    self._begin(self._send_later(later, request), endpoint)
+                    self._spawn(self._send_later(later, request))
+        elif endpoint.waits:
+            endpoint.waits -= 1
+            self._spawn(self._run(endpoint, request))
+        elif service.standing_task.is_ready():
+            self._step(endpoint, request)
+        else:
+            self._spawn(self._run(endpoint, request))
 
-    def _begin(self, coroutine: Coroutine[Any, Any, None], endpoint: Endpoint) -> None:
+    def _step(self, endpoint: Endpoint, request: Request) -> None:
+        """Call the handler as the task that stands ready, which goes on with it if it waits."""
+        standing = self.service.standing_task
+        later = None
+        try:
+            later = standing.call(self._begin, endpoint, request)
+        except asyncio.CancelledError:
+            self._break_off()
+            self._owner.abort()
+        except BaseException as error:
+            self._failed(error)
+        if later is None:
+            standing.put_back()
+        else:
+            self.task = standing.go_on(self._send_later(later, request))
+            if self.task is not None:
+                endpoint.waits = _WAITS
+
+    def _begin(self, endpoint: Endpoint, request: Request) -> Response | None:
+        return self._send_at_once(endpoint.begin(request), request.head)
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run *coroutine* as the task of this request; what it writes in its first step leaves in one write."""
         service = self.service
-        if endpoint.waits:
-            endpoint.waits -= 1
-        elif service.standing_task.is_ready():
-            task = service.standing_task.run(coroutine)
-            if task is not None:
-                endpoint.waits = _WAITS
-                self.task = task
-            return
         self.flow.holding = not EAGER
         task = spawn(service.loop, service.context, coroutine)
         if not task.done():
@@ -179,18 +199,17 @@ class Exchange(AnswerSender):
     async def _run(self, endpoint: Endpoint, request: Request) -> None:
         self.flow.holding = False
         try:
-            if endpoint.is_async:
-                response = await endpoint.respond(request)  # type: ignore[misc]
+            if endpoint.respond is not None:
+                response = await endpoint.respond(request)
             else:
                 try:
                     await request.read()
                 except ContentTooLarge as error:
-                    answer = self.service.app.too_large(error.limit).respond(request)
-                    response = answer if isinstance(answer, Response) else await answer
+                    response = self.service.app.too_large(error.limit).begin(request)
                 except RemoteProtocolError as error:
                     response = self.service.app.error_response(error.status or 400, str(error), head=request.head)
                 else:
-                    response = endpoint.respond(request)
+                    response = endpoint.begin(request)
             later = self._send_at_once(response, request.head)
             if later is None:
                 self._owner.exchange_done()

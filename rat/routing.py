@@ -6,7 +6,7 @@ Knows no handler; ``rat.pathtree`` finds the pattern that a path fits.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -139,27 +139,27 @@ class PathPattern:
 class Endpoint:
     """What answers a request, ready to be called.
 
-    ``respond(request)`` never raises anything but CancelledError and ClientDisconnected: exceptions have become
-    answers.  It gives a Response, or an awaitable of one when *is_async*.
+    ``begin(request)`` gives a Response: a Deferred when something has to be awaited for it.  ``respond(request)``,
+    which coroutine functions have, is a coroutine of the same.  Neither raises anything but CancelledError and
+    ClientDisconnected: exceptions have become answers.
     """
 
-    __slots__ = ("is_async", "max_body", "name", "path", "reads_content", "respond", "timeout", "waits")
+    __slots__ = ("begin", "max_body", "name", "path", "reads_content", "respond", "timeout", "waits")
 
     def __init__(
         self,
-        respond: Callable[[Request], Response | Awaitable[Response]],
+        begin: Callable[[Request], Response],
+        respond: Callable[[Request], Coroutine[Any, Any, Response]] | None,
         *,
-        is_async: bool,
-        reads_content: bool,
         timeout: float | None,
         max_body: int | None,
         name: str,
         path: str,
     ) -> None:
+        self.begin = begin
         self.respond = respond
-        self.is_async = is_async
-        self.reads_content = reads_content
-        """All of the content must have been read (``await request.read()``) before ``respond`` is called."""
+        self.reads_content = respond is None
+        """All of the content must have been read (``await request.read()``) before ``begin`` is called."""
         self.timeout = timeout
         self.max_body = max_body
         self.name = name

@@ -1,32 +1,31 @@
 """The tasks that handlers run in: one of its own for each, or one that serves again because nobody has seen it.
 
 A handler that never waits needs a task for what it may ask of it (``asyncio.timeout``, TaskGroup, ``current_task``),
-and making one costs more than most handlers do.  So a task that is through with a handler stands ready for the next
-one, as long as nobody can tell: no reference to it was kept, no callback added, no context variable set.
+and making one costs more than most handlers do.  So a task stands ready, and a handler takes its first step as that
+task, but is called like any function.  If it waits, the task goes on with it and is its own; if it does not, the next
+handler has the same task, as long as nobody can tell: no reference to it was kept, no callback added, no context
+variable set.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from asyncio.tasks import _register_task, _unregister_task
+from asyncio.tasks import _enter_task, _leave_task, _register_task, _unregister_task
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from itertools import count, repeat
 from types import coroutine
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from weakref import getweakrefcount
 
-__all__ = ["EAGER", "StandingTask", "bears_marks", "holders", "spawn"]
+__all__ = ["EAGER", "Begun", "StandingTask", "bears_marks", "first_step", "holders", "spawn"]
 
+T = TypeVar("T")
 Work = Coroutine[Any, Any, None]
 
 EAGER: Final = sys.version_info >= (3, 12)
 """``spawn`` takes the first step of a task when it is made, not in the loop's next turn."""
-REUSES: Final = not EAGER
-"""A task stands ready.  An eager one costs less than that does (bench/cases.py: 44,500 instructions against 47,200 on
-3.13, where 3.11 takes 45,200 against 60,000)."""
-
 _NAME: Final = "rat-handler"
 _LOG_DESTROYED: Final = "_log_destroy_pending"
 """The attribute of a task that has asyncio complain when it is lost while it waits."""
@@ -79,6 +78,46 @@ def _is_same(context: Context, base: Context) -> bool:
     )
 
 
+def _rest(work: Coroutine[Any, Any, T], awaited: object) -> Generator[Any, Any, T]:
+    """What is left of *work*, which waits for *awaited*."""
+    while True:
+        try:
+            yield awaited
+        except GeneratorExit:
+            work.close()
+            raise
+        except BaseException as error:
+            try:
+                awaited = work.throw(error)
+            except StopIteration as stop:
+                return stop.value  # type: ignore[no-any-return]
+        else:
+            result: T = yield from work.__await__()
+            return result
+
+
+class Begun:
+    """The rest of a coroutine that has taken its first step and waits, to be awaited in the task of that step."""
+
+    __slots__ = ("_awaited", "_work")
+
+    def __init__(self, work: Coroutine[Any, Any, Any], awaited: object) -> None:
+        self._work = work
+        self._awaited = awaited
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return _rest(self._work, self._awaited)
+
+
+def first_step(work: Coroutine[Any, Any, T]) -> T | Begun:
+    """What *work* gives when it does not wait, else its rest.  Raises what it raises."""
+    try:
+        awaited = work.send(None)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+    return Begun(work, awaited)
+
+
 class _Turn:
     """What a standing task waits for, and what it is given then: a future by asyncio's protocol for those of others.
 
@@ -90,7 +129,8 @@ class _Turn:
         "_loop",
         "add_done_callback",
         "cancelled",
-        "left",
+        "in_use",
+        "message",
         "result",
         "waits",
         "wake",
@@ -107,20 +147,25 @@ class _Turn:
         self.work: Work | None = None
         self.waits = False
         """The task stands ready."""
-        self.left = False
-        """The task is its work's own, and ends with it."""
+        self.in_use = False
+        """Something is being called as the task."""
         self.cancelled = False
+        """Somebody has cancelled the task; what it is used for is not over yet."""
+        self.message: object = None
         self.result = _nothing
         self.add_done_callback = self._first_callback
 
     def _first_callback(self, wake: Callable[[Any], object], *, context: Context) -> None:
         self.wake = wake
-        # The callbacks of later waits would do the same as this one, and are not kept.
+        # The callback of later waits would do the same as this one, and is not kept.
         self.add_done_callback = _ignore
 
     def cancel(self, msg: object = None) -> bool:
-        if not self.cancelled:
+        if self.in_use:
             self.cancelled = True
+            self.message = msg
+        elif self.waits:
+            self.waits = False
             self.result = self._raise
             self._loop.call_soon(self.wake, self)
         return True
@@ -130,89 +175,102 @@ class _Turn:
 
 
 @coroutine
-def _rounds(turn: _Turn) -> Generator[Any, Any, None]:
-    """The work of a standing task, one after the other; a generator, so that a wait makes no object."""
-    while not turn.left:
-        turn._asyncio_future_blocking = turn.waits = True
-        yield turn
-        turn.waits = False
-        work, turn.work = turn.work, None
-        if work is None:
-            return
-        yield from work
+def _work_of(turn: _Turn) -> Generator[Any, Any, None]:
+    """What a standing task does in the end; a generator, so that the wait makes no object."""
+    turn._asyncio_future_blocking = turn.waits = True
+    yield turn
+    turn.waits = False
+    if turn.work is not None:
+        yield from turn.work
 
 
 async def _stand_by(turn: _Turn) -> None:
-    await _rounds(turn)
+    await _work_of(turn)
 
 
 class StandingTask:
-    """A task that takes its first step with a work at once, and the next work after one that has not waited.
+    """A task as which functions are called, one after the other, until one of them leaves work that it goes on with.
 
-    Whatever could tell that it had another work before is looked for after each; a task that was seen is not used
-    again, and ends with its work as it should.  Until its work waits it is not among ``asyncio.all_tasks``.  Belongs to
+    Whatever could tell that it was used before is looked for after each; a task that was seen is not used again, and
+    ends as if its work were over.  Until it has work to go on with it is not among ``asyncio.all_tasks``.  Belongs to
     one loop.
     """
 
-    __slots__ = ("_context", "_loop", "_task", "_turn", "_work_context")
+    __slots__ = ("_base", "_context", "_loop", "_references", "_task", "_turn", "_weak_references")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, context: Context) -> None:
-        """*context*: what the context of each work is equal to when it begins."""
+        """*context*: what the context of each use is equal to when it begins."""
         self._loop = loop
-        self._context = context
+        self._base = context
         self._task: asyncio.Task[None] | None = None
 
     _turn: _Turn
-    _work_context: Context
+    _context: Context
+    _references: int
+    _weak_references: int
 
     def stand(self) -> None:
         """Make a task that will stand ready soon."""
-        if REUSES:
-            self._turn = turn = _Turn(self._loop)
-            self._work_context = self._context.copy()
-            self._task = task = asyncio.Task(_stand_by(turn), loop=self._loop, name=_NAME, context=self._work_context)
-            # Who waits for all tasks of the loop must not wait for one that has nothing to do.
-            _unregister_task(task)
-            setattr(task, _LOG_DESTROYED, False)
+        self._turn = turn = _Turn(self._loop)
+        self._context = self._base.copy()
+        self._task = task = asyncio.Task(_stand_by(turn), loop=self._loop, name=_NAME, context=self._context)
+        # Who waits for all tasks of the loop must not wait for one that has nothing to do.
+        _unregister_task(task)
+        setattr(task, _LOG_DESTROYED, False)
 
     def is_ready(self) -> bool:
-        """``run`` may be called.  If not, it can be soon."""
-        if self._task is None or self._turn.cancelled:
+        """``call`` may be called.  If not, it can be soon."""
+        if self._task is None:
             self.stand()
             return False
-        # A step cannot be taken inside of another task's.
+        # Nothing can be called as one task inside of another.
         return self._turn.waits and _current_task(self._loop) is None
 
-    def run(self, work: Work) -> asyncio.Task[None] | None:
-        """Take the first step of *work*.  None when it is over, else the task that goes on with it, now its own."""
-        task, turn, context = self._task, self._turn, self._work_context
+    def call(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Call *function* as the task.  ``go_on`` or ``put_back`` has to follow at once, whatever it raises."""
+        loop, task, turn = self._loop, self._task, self._turn
         assert task is not None
-        references, weak_references = _references(task), getweakrefcount(task)
+        self._references, self._weak_references = _references(task), getweakrefcount(task)
+        turn.in_use = True
+        _enter_task(loop, task)
+        try:
+            return self._context.run(function, *arguments)
+        finally:
+            _leave_task(loop, task)
+            turn.in_use = False
+
+    def go_on(self, work: Work) -> asyncio.Task[None] | None:
+        """Give *work* to the task for good, which takes a step of it at once; None when it was the last."""
+        task, turn = self._task, self._turn
+        assert task is not None
         turn.work = work
         try:
-            context.run(turn.wake, turn)
-        except BaseException:
+            self._context.run(turn.wake, turn)
+        finally:
             # SystemExit and KeyboardInterrupt end the task, and leave its step as well.
-            self._task = None
-            raise
-        if not turn.waits:
-            turn.left = True
             self.stand()
-            if task.done():
-                return None
-            _register_task(task)
-            setattr(task, _LOG_DESTROYED, True)
-            return task
+        if task.done():
+            return None
+        _register_task(task)
+        setattr(task, _LOG_DESTROYED, True)
+        if turn.cancelled and task.cancelling():
+            # While it was called, when nothing could be thrown into it.
+            task.uncancel()
+            task.cancel(turn.message)
+        return task
+
+    def put_back(self) -> None:
+        """What was called is over, and left no work."""
+        task, turn = self._task, self._turn
+        assert task is not None
         if (
-            _references(task) != references
-            or getweakrefcount(task) != weak_references
-            or bears_marks(task, context, self._context)
+            _references(task) != self._references
+            or getweakrefcount(task) != self._weak_references
+            or turn.cancelled
+            or bears_marks(task, self._context, self._base)
         ):
             self._task = None
-            if not turn.cancelled:
-                # One that was cancelled is about to be woken.
-                context.run(turn.wake, turn)
-        return None
+            self._context.run(turn.wake, turn)
 
     async def close(self) -> None:
         """End the task that stands ready, if there is one."""

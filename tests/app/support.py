@@ -78,9 +78,7 @@ async def answer(
     asked = request(app, received, params, body)
     if endpoint.reads_content:
         await asked.read()
-    result = endpoint.respond(asked)
-    response = result if isinstance(result, Response) else await result
-    assert isinstance(result, Response) is not endpoint.is_async
+    response = endpoint.begin(asked) if endpoint.respond is None else await endpoint.respond(asked)
     if response.prepare is not None:
         response = await response.prepare(asked)
     return response

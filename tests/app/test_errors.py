@@ -312,6 +312,6 @@ async def test_respond_never_raises() -> None:
     app.prepare()
     received = head()
     endpoint, params = app.match(received)
-    response = endpoint.respond(request(app, received, params))
+    response = endpoint.begin(request(app, received, params))
     assert isinstance(response, Response)
     assert response.status == 500

@@ -10,14 +10,16 @@ from typing import Any
 
 import pytest
 
-from rat.tasks import REUSES, StandingTask
-
-pytestmark = pytest.mark.skipif(not REUSES, reason="tasks are eager on this interpreter, and none serves again")
+from rat.tasks import Begun, StandingTask, first_step
 
 VARIABLE: contextvars.ContextVar[Any] = contextvars.ContextVar("VARIABLE")
 BASE: contextvars.ContextVar[list[int]] = contextvars.ContextVar("BASE")
 
 Work = Coroutine[Any, Any, None]
+
+
+async def all_of(rest: Begun) -> None:
+    await rest
 
 
 class Stand:
@@ -44,7 +46,19 @@ class Stand:
         """The task that goes on with *work*, if it does."""
         while not await self.call(self.standing.is_ready):
             await asyncio.sleep(0)
-        return await self.call(lambda: self.standing.run(work()))  # type: ignore[no-any-return]
+        return await self.call(lambda: self.step(work()))  # type: ignore[no-any-return]
+
+    def step(self, work: Work) -> asyncio.Task[None] | None:
+        """As an exchange does."""
+        rest = None
+        try:
+            rest = self.standing.call(first_step, work)
+        except asyncio.CancelledError:
+            pass
+        finally:
+            if type(rest) is not Begun:
+                self.standing.put_back()
+        return self.standing.go_on(all_of(rest)) if type(rest) is Begun else None
 
 
 @pytest.fixture
@@ -233,7 +247,7 @@ async def test_work_that_ends_the_process_leaves_no_dead_task_behind(stand: Stan
 
     def run() -> object:
         try:
-            return stand.standing.run(exits())
+            return stand.step(exits())
         except SystemExit as error:
             return error.code
 
@@ -244,21 +258,108 @@ async def test_work_that_ends_the_process_leaves_no_dead_task_behind(stand: Stan
     assert len(seen) == 1
 
 
-@pytest.mark.parametrize("error", [ValueError("no"), asyncio.CancelledError()], ids=["error", "cancelled"])
-async def test_work_that_raises_ends_the_task_alone(
-    stand: Stand, error: BaseException, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    reported: list[dict[str, Any]] = []
-    stand.loop.set_exception_handler(lambda loop, context: reported.append(context))
+@pytest.mark.parametrize("error", [ValueError("no"), GeneratorExit()], ids=["error", "exit"])
+async def test_what_work_raises_comes_out_and_the_next_work_is_served(stand: Stand, error: BaseException) -> None:
+    seen: list[int] = []
 
     async def fails() -> None:
+        await identity(seen)
         raise error
 
-    assert await stand.run(fails) is None
-    seen: list[int] = []
+    def run() -> object:
+        try:
+            return stand.step(fails())
+        except BaseException as raised:
+            return raised is error
+
     assert await stand.run(lambda: identity(seen)) is None
-    assert len(seen) == 1
+    assert await stand.call(run) is True
+    assert await stand.run(lambda: identity(seen)) is None
+    assert len(seen) == 3
     error.__traceback__ = None
+
+
+async def test_work_that_cancels_its_own_task_and_waits_is_cancelled_where_it_waits(stand: Stand) -> None:
+    inner: asyncio.Future[None] = stand.loop.create_future()
+    seen: list[object] = []
+
+    async def cancels() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel("enough")
+        seen.append(task.cancelling())
+        try:
+            await inner
+        except asyncio.CancelledError as error:
+            seen.append(error.args)
+            raise
+
+    task = await stand.run(cancels)
+    assert task is not None
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert inner.cancelled()
+    assert seen == [1, ("enough",)]
+    assert task.cancelled()
+    assert task.cancelling() == 1
+
+
+async def test_work_that_takes_its_cancellation_back_goes_on(stand: Stand) -> None:
+    seen: list[object] = []
+
+    async def cancels() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            seen.append(task.uncancel())
+        await asyncio.sleep(0)
+        seen.append("through")
+
+    task = await stand.run(cancels)
+    assert task is not None
+    await task
+    assert seen == [0, "through"]
+
+
+async def test_what_work_waits_for_may_fail_more_than_once(stand: Stand) -> None:
+    first, second, third = (stand.loop.create_future() for _ in range(3))
+    seen: list[object] = []
+
+    async def persists() -> None:
+        for future in (first, second, third):
+            try:
+                seen.append(await future)
+            except ValueError as error:
+                seen.append(str(error))
+
+    task = await stand.run(persists)
+    assert task is not None
+    for future in (first, second):
+        future.set_exception(ValueError("again"))
+        await asyncio.sleep(0)
+    third.set_result("at last")
+    await task
+    assert seen == ["again", "again", "at last"]
+
+
+async def test_work_whose_loop_goes_away_is_closed() -> None:
+    closed = []
+
+    async def waits() -> None:
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            closed.append(True)
+
+    rest = first_step(waits())
+    assert isinstance(rest, Begun)
+    going_on = all_of(rest)
+    going_on.send(None)
+    going_on.close()
+    assert closed == [True]
 
 
 async def test_not_ready_inside_of_a_task(stand: Stand) -> None:
