@@ -1,6 +1,6 @@
 """What pyproject.toml cannot say of the build: what is written in C, which may fail to build.
 
-Without a compiler the package installs all the same, and both use their references in plain Python.
+Without a compiler the package installs all the same, and all of it has a reference in plain Python.
 ``RAT_NO_INTERNALS=1`` builds the C code without a look behind CPython's public API; ``RAT_SANITIZE=1`` leaves the
 optimisation to CFLAGS.
 """
@@ -40,6 +40,12 @@ setup(
             "rat.http1._lane",
             sources=[f"{LANE}/{name}" for name in ("answer.c", "fields.c", "head.c", "module.c")],
             depends=[f"{LANE}/lane.h"],
+            extra_compile_args=FLAGS if os.name == "posix" else [],
+            optional=True,
+        ),
+        Extension(
+            "rat._tasks",
+            sources=["rat/native/tasks.c"],
             extra_compile_args=FLAGS if os.name == "posix" else [],
             optional=True,
         ),

@@ -214,6 +214,21 @@ def _request(asynchronous: bool, content: bytes | None = None) -> Repeat:
     return _served(app, requests, content or b"Hello, World!")
 
 
+def _pipelined() -> Repeat:
+    """Sixteen requests that come in one read, to a coroutine function, as ``_request``."""
+    from rat import Rat, Response
+
+    app = Rat()
+
+    @app.get("/")
+    async def hello(request: Any) -> Any:
+        return Response(b"Hello, World!", content_type="text/plain")
+
+    requests = build_requests(parse_url("http://localhost:8000/"), vary=True)
+    together = [b"".join(requests[at : at + 16]) for at in range(0, 1024, 16)] * 16
+    return _served(app, together, b"Hello, World!", answers=16)
+
+
 def _file(browser: bool) -> Repeat:
     """A file of 10 KiB out of a static directory, as ``_request``."""
     from rat import Rat
@@ -289,8 +304,8 @@ def _connected(app: Any) -> tuple[Any, Any, _Socketless]:
     return loop, protocol, transport
 
 
-def _served(app: Any, requests: list[bytes], answer: bytes) -> Repeat:
-    """*requests* to *app* over one connection without a socket; each answer ends with *answer*."""
+def _served(app: Any, requests: list[bytes], answer: bytes, answers: int = 1) -> Repeat:
+    """*requests* to *app* over one connection without a socket; each has as many *answers*, which end with *answer*."""
     loop, protocol, transport = _connected(app)
 
     left = 0
@@ -316,6 +331,7 @@ def _served(app: Any, requests: list[bytes], answer: bytes) -> Repeat:
 
     repeat(4)
     assert bytes(transport.last).endswith(answer)
+    assert bytes(transport.last).count(answer) == answers
     return repeat
 
 
@@ -331,6 +347,7 @@ CASES = [
     Case("frame an event", _event),
     Case("request, async handler", lambda: _request(True)),
     Case("request, plain handler", lambda: _request(False)),
+    Case("16 requests, pipelined", _pipelined, 20),
     Case("request, JSON of 1 KB echoed", lambda: _request(True, CONTENT)),
     Case("piece of 64 KiB in chunks", lambda: _pieces(64 << 10), 1000),
     Case("piece of 100 bytes in chunks", lambda: _pieces(100), 1000),

@@ -120,7 +120,11 @@ def _async_respond(call: Callable[[Request], Any], scopes: Sequence[ErrorHandler
     return respond
 
 
-def _sync_respond(call: Callable[[Request], Any], scopes: Sequence[ErrorHandlers], shape: Shape) -> SyncRespond:
+def _sync_respond(
+    call: Callable[[Request], Any], scopes: Sequence[ErrorHandlers], shape: Shape, *, is_async: bool = False
+) -> SyncRespond:
+    """*is_async*: calling gives a coroutine, which takes its first step here and now."""
+
     async def given(value: Any) -> Any:
         return value
 
@@ -133,6 +137,8 @@ def _sync_respond(call: Callable[[Request], Any], scopes: Sequence[ErrorHandlers
     def respond(request: Request) -> Response:
         try:
             value = call(request)
+            if is_async:
+                value = first_step(value)
             if type(value) is CoroutineType or type(value) is Begun:
                 return Deferred(finish(lambda request: value)(request))
             if shape is not None:
@@ -209,11 +215,6 @@ def _layer(middleware: Middleware, inner: AsyncRespond, scopes: Sequence[ErrorHa
     return respond
 
 
-def _stepped(call: Callable[[Request], Any]) -> Callable[[Request], Any]:
-    """The call of a coroutine function, with its first step taken."""
-    return lambda request: first_step(call(request))
-
-
 def _begin_later(respond: AsyncRespond) -> SyncRespond:
     def begin(request: Request) -> Response:
         response = first_step(respond(request))
@@ -264,7 +265,7 @@ def build_respond(
         return _sync_respond(call, scopes, shape), None
     respond = _async_respond(call, scopes, shape)
     if not middleware:
-        return _sync_respond(_stepped(call), scopes, shape), respond
+        return _sync_respond(call, scopes, shape, is_async=True), respond
     for function, outer_scopes in reversed(middleware):
         respond = _layer(function, respond, outer_scopes)
     return _begin_later(respond), respond

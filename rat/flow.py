@@ -63,14 +63,14 @@ class Flow:
         "_gather",
         "_loop",
         "_paused",
-        "_pending",
-        "_pending_size",
+                "_pending_size",
         "_waiter",
         "high_water",
         "holding",
         "lost",
         "low_water",
         "on_lost",
+        "pending",
         "reasons",
         "region_progress",
         "region_waits",
@@ -83,7 +83,8 @@ class Flow:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, *, high_water: int, low_water: int) -> None:
         self._loop = loop
-        self._pending: list[Buffer] = []
+        self.pending: list[Buffer] = []
+        """What waits for the next flush."""
         self._pending_size = 0
         self._flush_handle: asyncio.Handle | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -113,7 +114,7 @@ class Flow:
     def connection_lost(self) -> None:
         """Nothing can be written any more; who waits is told."""
         self.lost = True
-        self._pending.clear()
+        self.pending.clear()
         self._pending_size = 0
         if self._flush_handle is not None:
             self._flush_handle.cancel()
@@ -130,7 +131,7 @@ class Flow:
             return
         size = self._pending_size
         for buffer in data:
-            self._pending.append(buffer)
+            self.pending.append(buffer)
             size += len(buffer)
         self._pending_size = size
         if size >= self._gather:
@@ -143,14 +144,14 @@ class Flow:
 
     def hold(self, data: Buffer) -> None:
         """Queue one buffer for a caller that promises to call :meth:`flush` or :meth:`flush_soon` in this very turn."""
-        self._pending.append(data)
+        self.pending.append(data)
         self._pending_size += len(data)
         if self._pending_size >= self.high_water:
             self.flush()
 
     def write_at_once(self, data: Buffer) -> None:
         """Write *data*, behind what is queued."""
-        if self._pending:
+        if self.pending:
             self.hold(data)
             self.flush()
         elif not self.transport.is_closing():
@@ -159,7 +160,7 @@ class Flow:
 
     def flush_soon(self) -> None:
         """Let what is queued leave when the loop's turn ends."""
-        if self._pending and self._flush_handle is None:
+        if self.pending and self._flush_handle is None:
             self._flush_handle = self._loop.call_soon(self._flush_at_end_of_turn)
 
     def _flush_at_end_of_turn(self) -> None:
@@ -171,7 +172,7 @@ class Flow:
 
     def flush(self) -> None:
         """Hand everything queued to the transport, in one write."""
-        pending = self._pending
+        pending = self.pending
         if not pending:
             return
         size = self._pending_size
@@ -190,7 +191,7 @@ class Flow:
             pending.clear()
             self.transport.write(data)
         else:
-            self._pending = []
+            self.pending = []
             transport = self.transport
             transport.writelines(pending)
             if not self.write_paused and transport.get_write_buffer_size() > self.high_water:

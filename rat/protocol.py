@@ -163,7 +163,8 @@ class HttpProtocol(asyncio.Protocol):
                     self._start(request)
                 finally:
                     self._advancing = exchange.is_alone = False
-                self._flush()
+                if self.flow.pending:
+                    self._flush()
             return
         self.engine.receive_data(data)
         if exchange.stage is _NO_REQUEST:

@@ -5,7 +5,6 @@ Knows no connection: the shell sends what ``field_lines`` and ``body`` say.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -48,10 +47,16 @@ _CHOSEN_JSON_FIELDS: FieldLines = ((b"content-type", b"application/json"), (b"va
 _CHOSEN_DATA_VALUE_FIELDS: FieldLines = ((b"content-type", DATA_VALUE.encode()), (b"vary", b"accept"))
 
 
-@functools.lru_cache(maxsize=128)
+_TYPES_KEPT: Final = 128
+_types: Final[dict[str, FieldLines]] = {}
+
+
 def _type_fields(content_type: str) -> FieldLines:
     """The fields of an answer that names nothing but its type; applications name few types, again and again."""
-    return (encode_field("content-type", content_type),)
+    fields = (encode_field("content-type", content_type),)
+    if len(_types) < _TYPES_KEPT:
+        _types[content_type] = fields
+    return fields
 
 
 class Response:
@@ -104,7 +109,7 @@ class Response:
             if content_type is None:
                 self._fields = _BYTES_FIELDS if body else _NO_FIELDS
             else:
-                self._fields = _type_fields(content_type)
+                self._fields = _types.get(content_type) or _type_fields(content_type)
             return
         self.status = checked_status(status)
         self.compress = compress

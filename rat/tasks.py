@@ -10,13 +10,15 @@ variable set.
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
+from abc import abstractmethod
 from asyncio.tasks import _enter_task, _leave_task, _register_task, _unregister_task
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from itertools import count, repeat
 from types import coroutine
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import getweakrefcount
 
 __all__ = ["EAGER", "Begun", "StandingTask", "bears_marks", "first_step", "holders", "spawn"]
@@ -109,7 +111,7 @@ class Begun:
         return _rest(self._work, self._awaited)
 
 
-def first_step(work: Coroutine[Any, Any, T]) -> T | Begun:
+def reference_first_step(work: Coroutine[Any, Any, T]) -> T | Begun:
     """What *work* gives when it does not wait, else its rest.  Raises what it raises."""
     try:
         awaited = work.send(None)
@@ -127,10 +129,8 @@ class _Turn:
     __slots__ = (
         "_asyncio_future_blocking",
         "_loop",
+        "_seat",
         "add_done_callback",
-        "cancelled",
-        "in_use",
-        "message",
         "result",
         "waits",
         "wake",
@@ -141,17 +141,13 @@ class _Turn:
     result: Callable[[], object]
     add_done_callback: Callable[..., object]
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, seat: Seat) -> None:
         self._loop = loop
+        self._seat = seat
         self._asyncio_future_blocking = False
         self.work: Work | None = None
         self.waits = False
         """The task stands ready."""
-        self.in_use = False
-        """Something is being called as the task."""
-        self.cancelled = False
-        """Somebody has cancelled the task; what it is used for is not over yet."""
-        self.message: object = None
         self.result = _nothing
         self.add_done_callback = self._first_callback
 
@@ -161,9 +157,9 @@ class _Turn:
         self.add_done_callback = _ignore
 
     def cancel(self, msg: object = None) -> bool:
-        if self.in_use:
-            self.cancelled = True
-            self.message = msg
+        seat = self._seat
+        if seat.in_use and seat._turn is self:
+            seat.cancellation = (msg,)
         elif self.waits:
             self.waits = False
             self.result = self._raise
@@ -188,35 +184,40 @@ async def _stand_by(turn: _Turn) -> None:
     await _work_of(turn)
 
 
-class StandingTask:
-    """A task as which functions are called, one after the other, until one of them leaves work that it goes on with.
+class ReferenceSeat:
+    """The half of a standing task that every use of it goes through, in plain Python; ``rat._tasks.Seat`` in C.
 
-    Whatever could tell that it was used before is looked for after each; a task that was seen is not used again, and
-    ends as if its work were over.  Until it has work to go on with it is not among ``asyncio.all_tasks``.  Belongs to
-    one loop.
+    A subclass provides ``stand``, which makes the task, and ``replace``, for one that may not be used again.
     """
 
-    __slots__ = ("_base", "_context", "_loop", "_references", "_task", "_turn", "_weak_references")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, context: Context) -> None:
-        """*context*: what the context of each use is equal to when it begins."""
-        self._loop = loop
-        self._base = context
-        self._task: asyncio.Task[None] | None = None
+    __slots__ = (
+        "_base",
+        "_context",
+        "_loop",
+        "_name",
+        "_references",
+        "_task",
+        "_turn",
+        "_weak_references",
+        "cancellation",
+        "in_use",
+    )
 
     _turn: _Turn
     _context: Context
     _references: int
     _weak_references: int
 
-    def stand(self) -> None:
-        """Make a task that will stand ready soon."""
-        self._turn = turn = _Turn(self._loop)
-        self._context = self._base.copy()
-        self._task = task = asyncio.Task(_stand_by(turn), loop=self._loop, name=_NAME, context=self._context)
-        # Who waits for all tasks of the loop must not wait for one that has nothing to do.
-        _unregister_task(task)
-        setattr(task, _LOG_DESTROYED, False)
+    def __init__(self, loop: asyncio.AbstractEventLoop, context: Context, name: str) -> None:
+        """*context*: what the context of each use is equal to when it begins; *name*: the task's own, by identity."""
+        self._loop = loop
+        self._base = context
+        self._name = name
+        self._task: asyncio.Task[None] | None = None
+        self.in_use = False
+        """Something is being called as the task."""
+        self.cancellation: tuple[object] | None = None
+        """Who was called has cancelled the task, with this message."""
 
     def is_ready(self) -> bool:
         """``call`` may be called.  If not, it can be soon."""
@@ -226,23 +227,94 @@ class StandingTask:
         # Nothing can be called as one task inside of another.
         return self._turn.waits and _current_task(self._loop) is None
 
-    def call(self, function: Callable[..., T], *arguments: Any) -> T:
+    def call(self, function: Callable[..., T], /, *arguments: Any) -> T:
         """Call *function* as the task.  ``go_on`` or ``put_back`` has to follow at once, whatever it raises."""
-        loop, task, turn = self._loop, self._task, self._turn
-        assert task is not None
-        self._references, self._weak_references = _references(task), getweakrefcount(task)
-        turn.in_use = True
+        loop, task = self._loop, self._task
+        if task is None:
+            raise RuntimeError("no task stands ready")
+        self._references, self._weak_references = holders(task)
         _enter_task(loop, task)
+        self.in_use = True
         try:
             return self._context.run(function, *arguments)
         finally:
+            self.in_use = False
             _leave_task(loop, task)
-            turn.in_use = False
+
+    def put_back(self) -> None:
+        """What was called is over, and left no work."""
+        task = self._task
+        if (
+            task is None
+            or holders(task) != (self._references, self._weak_references)
+            or self.cancellation is not None
+            or bears_marks(task, self._context, self._base)
+        ):
+            self.replace()
+
+    @abstractmethod
+    def stand(self) -> None: ...
+
+    @abstractmethod
+    def replace(self) -> None: ...
+
+
+def _choose() -> Any:
+    wanted = os.environ.get("RAT_TASKS", "")
+    if wanted not in ("", "native", "reference"):
+        raise ImportError(f"RAT_TASKS is {wanted!r}, and may be 'native' or 'reference'")
+    if wanted != "reference":
+        try:
+            import rat._tasks
+        except ImportError as error:  # not built, or not for this interpreter
+            if wanted == "native":
+                raise ImportError("RAT_TASKS is 'native', and rat._tasks is not built") from error
+        else:
+            return rat._tasks
+    return None
+
+
+_native: Final = _choose()
+implementation: Final = "reference" if _native is None else "native"
+"""Which Seat and ``first_step`` are used; the environment variable ``RAT_TASKS`` decides for those who want to."""
+if TYPE_CHECKING or _native is None:
+    Seat = ReferenceSeat
+    first_step = reference_first_step
+else:
+    Seat = _native.Seat
+    first_step = _native.first_step
+
+
+class StandingTask(Seat):
+    """A task as which functions are called, one after the other, until one of them leaves work that it goes on with.
+
+    Whatever could tell that it was used before is looked for after each; a task that was seen is not used again, and
+    ends as if its work were over.  Until it has work to go on with it is not among ``asyncio.all_tasks``.  Belongs to
+    one loop.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, context: Context) -> None:
+        """*context*: what the context of each use is equal to when it begins."""
+        super().__init__(loop, context, _NAME)
+
+    def stand(self) -> None:
+        """Make a task that will stand ready soon."""
+        self.cancellation = None
+        self._turn = turn = _Turn(self._loop, self)
+        self._context = self._base.copy()
+        self._task = task = asyncio.Task(_stand_by(turn), loop=self._loop, name=_NAME, context=self._context)
+        # Who waits for all tasks of the loop must not wait for one that has nothing to do.
+        _unregister_task(task)
+        setattr(task, _LOG_DESTROYED, False)
 
     def go_on(self, work: Work) -> asyncio.Task[None] | None:
         """Give *work* to the task for good, which takes a step of it at once; None when it was the last."""
-        task, turn = self._task, self._turn
-        assert task is not None
+        task = self._task
+        if task is None:
+            raise RuntimeError("no task stands ready")
+        turn, cancellation = self._turn, self.cancellation
         turn.work = work
         try:
             self._context.run(turn.wake, turn)
@@ -253,24 +325,17 @@ class StandingTask:
             return None
         _register_task(task)
         setattr(task, _LOG_DESTROYED, True)
-        if turn.cancelled and task.cancelling():
+        if cancellation is not None and task.cancelling():
             # While it was called, when nothing could be thrown into it.
             task.uncancel()
-            task.cancel(turn.message)
+            task.cancel(*cancellation)
         return task
 
-    def put_back(self) -> None:
-        """What was called is over, and left no work."""
-        task, turn = self._task, self._turn
-        assert task is not None
-        if (
-            _references(task) != self._references
-            or getweakrefcount(task) != self._weak_references
-            or turn.cancelled
-            or bears_marks(task, self._context, self._base)
-        ):
-            self._task = None
-            self._context.run(turn.wake, turn)
+    def replace(self) -> None:
+        """End the task, which was seen, and make another."""
+        turn, context = self._turn, self._context
+        self.stand()
+        context.run(turn.wake, turn)
 
     async def close(self) -> None:
         """End the task that stands ready, if there is one."""

@@ -37,7 +37,7 @@ ROOMS = {
     "codec": Room(("rat.codec",), ("names", "ground"), ("orjson", "numpy"), asyncio=False),
     "http1": Room(("rat.http1",), ("names", "ground"), ("h11",), asyncio=False),
     "frames": Room(("rat.frames",), ("names", "ground", "codec"), ("zstandard",), asyncio=False),
-    "stream": Room(("rat.stream", "rat.tasks"), ("names", "ground", "codec"), ("orjson",)),
+    "stream": Room(("rat.stream", "rat.tasks", "rat._tasks"), ("names", "ground", "codec"), ("orjson",)),
     "application": Room(
         (
             "rat.app",

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
+import importlib.util
+import os
+import subprocess
+import sys
 import weakref
 from collections.abc import Callable, Coroutine
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from rat.tasks import Begun, StandingTask, first_step
+from rat import tasks as ours
 
 VARIABLE: contextvars.ContextVar[Any] = contextvars.ContextVar("VARIABLE")
 BASE: contextvars.ContextVar[list[int]] = contextvars.ContextVar("BASE")
@@ -18,16 +24,33 @@ BASE: contextvars.ContextVar[list[int]] = contextvars.ContextVar("BASE")
 Work = Coroutine[Any, Any, None]
 
 
-async def all_of(rest: Begun) -> None:
+def in_plain_python() -> ModuleType:
+    """The module as it is where nothing was built."""
+    spec = importlib.util.find_spec("rat.tasks")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAT_TASKS", "reference")
+        spec.loader.exec_module(module)
+    assert module.implementation == "reference"
+    return module
+
+
+REFERENCE = in_plain_python()
+
+
+async def all_of(rest: Any) -> None:
     await rest
 
 
 class Stand:
     """A standing task whose works are run as the loop would run them: from a callback, not from a task."""
 
-    def __init__(self) -> None:
+    def __init__(self, tasks: ModuleType) -> None:
+        self.tasks = tasks
         self.loop = asyncio.get_running_loop()
-        self.standing = StandingTask(self.loop, contextvars.copy_context())
+        self.standing = tasks.StandingTask(self.loop, contextvars.copy_context())
 
     async def call(self, function: Callable[[], Any]) -> Any:
         """What *function* gives, called from the loop."""
@@ -52,18 +75,27 @@ class Stand:
         """As an exchange does."""
         rest = None
         try:
-            rest = self.standing.call(first_step, work)
+            rest = self.standing.call(self.tasks.first_step, work)
         except asyncio.CancelledError:
             pass
         finally:
-            if type(rest) is not Begun:
+            if type(rest) is not self.tasks.Begun:
                 self.standing.put_back()
-        return self.standing.go_on(all_of(rest)) if type(rest) is Begun else None
+        return self.standing.go_on(all_of(rest)) if type(rest) is self.tasks.Begun else None
+
+
+@pytest.fixture(params=["built", "reference"])
+def tasks(request: pytest.FixtureRequest) -> ModuleType:
+    if request.param == "reference":
+        return REFERENCE
+    if ours.implementation != "native":
+        pytest.skip("rat._tasks is not built, or not wanted")
+    return ours
 
 
 @pytest.fixture
-async def stand() -> Any:
-    stand = Stand()
+async def stand(tasks: ModuleType) -> Any:
+    stand = Stand(tasks)
     yield stand
     await stand.standing.close()
     assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -119,10 +151,10 @@ async def changes_a_variable() -> None:
     [keeps_it, keeps_a_weak_reference, adds_a_callback, names_it, sets_a_variable, changes_a_variable],
     ids=lambda work: work.__name__,
 )
-async def test_a_task_that_was_seen_is_not_used_again(work: Callable[[], Work]) -> None:
+async def test_a_task_that_was_seen_is_not_used_again(work: Callable[[], Work], tasks: ModuleType) -> None:
     KEPT.clear()
     BASE.set([1])
-    stand = Stand()
+    stand = Stand(tasks)
     task = None
 
     async def first() -> None:
@@ -345,7 +377,7 @@ async def test_what_work_waits_for_may_fail_more_than_once(stand: Stand) -> None
     assert seen == ["again", "again", "at last"]
 
 
-async def test_work_whose_loop_goes_away_is_closed() -> None:
+async def test_work_whose_loop_goes_away_is_closed(tasks: ModuleType) -> None:
     closed = []
 
     async def waits() -> None:
@@ -354,8 +386,8 @@ async def test_work_whose_loop_goes_away_is_closed() -> None:
         finally:
             closed.append(True)
 
-    rest = first_step(waits())
-    assert isinstance(rest, Begun)
+    rest = tasks.first_step(waits())
+    assert isinstance(rest, tasks.Begun)
     going_on = all_of(rest)
     going_on.send(None)
     going_on.close()
@@ -388,5 +420,83 @@ async def test_who_waits_for_all_tasks_waits_for_those_with_work(stand: Stand) -
     assert others() == set()
 
 
-async def test_closed_before_it_was_used() -> None:
-    await StandingTask(asyncio.get_running_loop(), contextvars.copy_context()).close()
+async def test_closed_before_it_was_used(tasks: ModuleType) -> None:
+    await tasks.StandingTask(asyncio.get_running_loop(), contextvars.copy_context()).close()
+
+
+async def test_what_is_called_gets_its_arguments_and_what_it_raises_comes_out(stand: Stand) -> None:
+    def function(*arguments: object) -> object:
+        assert asyncio.current_task() is not None
+        if not arguments:
+            raise LookupError("nothing")
+        return arguments
+
+    assert await stand.run(lambda: identity([])) is None
+    for arguments in ((1,), (1, 2, 3)):
+        assert await stand.call(lambda arguments=arguments: stand.standing.call(function, *arguments)) == arguments  # type: ignore[misc]
+        await stand.call(stand.standing.put_back)
+    with pytest.raises(LookupError, match="nothing"):
+        await stand.call(lambda: stand.standing.call(function))
+    await stand.call(stand.standing.put_back)
+
+
+async def test_nothing_is_called_as_a_task_that_is_not_there(tasks: ModuleType) -> None:
+    standing = tasks.StandingTask(asyncio.get_running_loop(), contextvars.copy_context())
+    with pytest.raises(RuntimeError, match="no task stands ready"):
+        standing.call(print)
+    with pytest.raises(RuntimeError, match="no task stands ready"):
+        standing.go_on(None)
+
+
+async def test_an_empty_base_is_seen_to_be_filled(tasks: ModuleType) -> None:
+    stand = Stand(tasks)
+    stand.standing = tasks.StandingTask(stand.loop, contextvars.Context())
+    seen: list[int] = []
+    assert await stand.run(lambda: identity(seen)) is None
+    assert await stand.run(lambda: identity(seen)) is None
+    assert await stand.run(sets_a_variable) is None
+
+    async def looks() -> None:
+        assert VARIABLE.get("unset") == "unset"
+        await identity(seen)
+
+    assert await stand.run(looks) is None
+    assert len(seen) == 3
+    assert len(set(seen[:2])) == 1
+    await stand.standing.close()
+
+
+async def test_many_uses_leave_nothing_behind(stand: Stand) -> None:
+    async def waits() -> None:
+        await asyncio.sleep(0)
+
+    async def both() -> None:
+        for _ in range(50):
+            assert await stand.run(lambda: identity([])) is None
+            task = await stand.run(waits)
+            assert task is not None
+            await task
+
+    await both()
+    gc.collect()
+    before = len(gc.get_objects())
+    await both()
+    gc.collect()
+    assert len(gc.get_objects()) - before < 20
+
+
+def chosen(wanted: str, program: str = "") -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "RAT_TASKS": wanted}
+    program += "; from rat import tasks; print(tasks.implementation)"
+    return subprocess.run(
+        [sys.executable, "-c", program.strip("; ")], env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.skipif(importlib.util.find_spec("rat._tasks") is None, reason="rat._tasks is not built")
+def test_which_one_is_used_can_be_chosen() -> None:
+    hidden = "import sys; sys.modules['rat._tasks'] = None"
+    assert chosen("").stdout == "native\n"
+    assert chosen("", hidden).stdout == "reference\n"
+    assert "RAT_TASKS is 'native', and rat._tasks is not built" in chosen("native", hidden).stderr
+    assert "RAT_TASKS is 'fast', and may be 'native' or 'reference'" in chosen("fast").stderr

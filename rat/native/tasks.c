@@ -1,0 +1,332 @@
+/* The quick half of a standing task: to be called as it, and to be looked over.
+
+   The reference is ReferenceSeat in rat/tasks.py, and tests/shell/test_tasks.py holds this file to it. */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stddef.h>
+#include <structmember.h>
+
+#if PY_VERSION_HEX < 0x030C0000
+#define Py_T_OBJECT_EX T_OBJECT_EX
+#define _Py_T_OBJECT T_OBJECT
+#define Py_T_BOOL T_BOOL
+#endif
+
+typedef struct {
+    PyTypeObject *seat_type;
+    PyObject *enter_task, *leave_task, *current_task, *count_weak;
+    PyObject *waits, *callbacks, *get_name, *replace, *stand, *begun;
+} State;
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *loop, *base, *name;
+    PyObject *task, *context, *turn, *cancellation; /* NULL is None */
+    Py_ssize_t references;
+    Py_ssize_t weak_references;
+    char in_use;
+} Seat;
+
+static struct PyModuleDef definition;
+
+static State *state_of(PyObject *self) {
+    return PyModule_GetState(PyType_GetModuleByDef(Py_TYPE(self), &definition));
+}
+
+static Py_ssize_t weak_references(State *st, PyObject *task) {
+    PyObject *count = PyObject_CallOneArg(st->count_weak, task);
+    if (count == NULL) return -1;
+    Py_ssize_t result = PyLong_AsSsize_t(count);
+    Py_DECREF(count);
+    return result;
+}
+
+static PyObject *call_two(PyObject *function, PyObject *first, PyObject *second) {
+    PyObject *arguments[] = {NULL, first, second};
+    return PyObject_Vectorcall(function, arguments + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+}
+
+static int seat_init(Seat *self, PyObject *args, PyObject *kwargs) {
+    PyObject *loop, *base, *name;
+    static char *names[] = {"loop", "context", "name", NULL};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO:Seat", names, &loop, &base, &name)) return -1;
+    Py_XSETREF(self->loop, Py_NewRef(loop));
+    Py_XSETREF(self->base, Py_NewRef(base));
+    Py_XSETREF(self->name, Py_NewRef(name));
+    return 0;
+}
+
+static PyObject *seat_is_ready(Seat *self, PyObject *ignored) {
+    State *st = state_of((PyObject *)self);
+    if (self->task == NULL || self->task == Py_None || self->turn == NULL) {
+        PyObject *done = PyObject_CallMethodNoArgs((PyObject *)self, st->stand);
+        if (done == NULL) return NULL;
+        Py_DECREF(done);
+        Py_RETURN_FALSE;
+    }
+    PyObject *waits = PyObject_GetAttr(self->turn, st->waits);
+    if (waits == NULL) return NULL;
+    if (waits != Py_True) return waits;
+    Py_DECREF(waits);
+    PyObject *current = PyObject_CallOneArg(st->current_task, self->loop);
+    if (current == NULL) return NULL;
+    Py_DECREF(current);
+    return PyBool_FromLong(current == Py_None);
+}
+
+static PyObject *seat_call(Seat *self, PyObject *const *args, Py_ssize_t count) {
+    if (count < 1) return PyErr_Format(PyExc_TypeError, "call() takes a function");
+    if (self->task == NULL || self->task == Py_None || self->context == NULL)
+        return PyErr_Format(PyExc_RuntimeError, "no task stands ready");
+    State *st = state_of((PyObject *)self);
+    PyObject *task = self->task, *context = self->context;
+    self->references = Py_REFCNT(task);
+    if ((self->weak_references = weak_references(st, task)) < 0) return NULL;
+    Py_INCREF(task);
+    Py_INCREF(context);
+    PyObject *result = NULL, *done = call_two(st->enter_task, self->loop, task);
+    if (done == NULL) goto out;
+    Py_DECREF(done);
+    if (PyContext_Enter(context) == 0) {
+        self->in_use = 1;
+        result = PyObject_Vectorcall(args[0], args + 1, (size_t)(count - 1), NULL);
+        self->in_use = 0;
+        PyObject *type, *value, *traceback;
+        PyErr_Fetch(&type, &value, &traceback);
+        if (PyContext_Exit(context) < 0) Py_CLEAR(result);
+        else PyErr_Restore(type, value, traceback);
+    }
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    done = call_two(st->leave_task, self->loop, task);
+    if (done == NULL) {
+        Py_CLEAR(result);
+        Py_XDECREF(type);
+        Py_XDECREF(value);
+        Py_XDECREF(traceback);
+    } else {
+        Py_DECREF(done);
+        PyErr_Restore(type, value, traceback);
+    }
+out:
+    Py_DECREF(task);
+    Py_DECREF(context);
+    return result;
+}
+
+/* 1 when *context* holds the very values of *base*, 0 when not, -1 for an exception. */
+static int is_same(PyObject *context, PyObject *base) {
+    Py_ssize_t size = PyObject_Size(context), expected = PyObject_Size(base);
+    if (size < 0 || expected < 0) return -1;
+    if (size != expected) return 0;
+    if (size == 0) return 1;
+    PyObject *variables = PyObject_GetIter(context), *variable;
+    if (variables == NULL) return -1;
+    int same = 1;
+    while (same == 1 && (variable = PyIter_Next(variables)) != NULL) {
+        PyObject *value = PyObject_GetItem(context, variable), *before = PyObject_GetItem(base, variable);
+        if (before == NULL && PyErr_ExceptionMatches(PyExc_KeyError)) PyErr_Clear();
+        same = value == before;
+        if (PyErr_Occurred()) same = -1;
+        Py_XDECREF(value);
+        Py_XDECREF(before);
+        Py_DECREF(variable);
+    }
+    Py_DECREF(variables);
+    return PyErr_Occurred() ? -1 : same;
+}
+
+/* 1 when somebody could tell that the task was used, 0 when not, -1 for an exception. */
+static int is_seen(Seat *self) {
+    State *st = state_of((PyObject *)self);
+    PyObject *task = self->task;
+    if (task == NULL || Py_REFCNT(task) != self->references) return 1;
+    if (self->cancellation != NULL && self->cancellation != Py_None) return 1;
+    Py_ssize_t weak = weak_references(st, task);
+    if (weak != self->weak_references) return weak < 0 ? -1 : 1;
+    PyObject *callbacks = PyObject_GetAttr(task, st->callbacks);
+    if (callbacks == NULL) return -1;
+    int some = callbacks == Py_None ? 0 : PyObject_IsTrue(callbacks);
+    Py_DECREF(callbacks);
+    if (some) return some;
+    PyObject *name = PyObject_CallMethodNoArgs(task, st->get_name);
+    if (name == NULL) return -1;
+    Py_DECREF(name);
+    if (name != self->name) return 1;
+    int same = is_same(self->context, self->base);
+    return same < 0 ? -1 : !same;
+}
+
+static PyObject *seat_put_back(Seat *self, PyObject *ignored) {
+    switch (is_seen(self)) {
+    case 0: Py_RETURN_NONE;
+    case 1: return PyObject_CallMethodNoArgs((PyObject *)self, state_of((PyObject *)self)->replace);
+    default: return NULL;
+    }
+}
+
+static int seat_traverse(Seat *self, visitproc visit, void *arg) {
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->loop);
+    Py_VISIT(self->base);
+    Py_VISIT(self->name);
+    Py_VISIT(self->task);
+    Py_VISIT(self->context);
+    Py_VISIT(self->turn);
+    Py_VISIT(self->cancellation);
+    return 0;
+}
+
+static int seat_clear(Seat *self) {
+    Py_CLEAR(self->loop);
+    Py_CLEAR(self->base);
+    Py_CLEAR(self->name);
+    Py_CLEAR(self->task);
+    Py_CLEAR(self->context);
+    Py_CLEAR(self->turn);
+    Py_CLEAR(self->cancellation);
+    return 0;
+}
+
+static void seat_dealloc(Seat *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    seat_clear(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyMemberDef seat_members[] = {
+    {"_loop", Py_T_OBJECT_EX, offsetof(Seat, loop), 0, NULL},
+    {"_base", Py_T_OBJECT_EX, offsetof(Seat, base), 0, NULL},
+    {"_task", _Py_T_OBJECT, offsetof(Seat, task), 0, NULL},
+    {"_context", Py_T_OBJECT_EX, offsetof(Seat, context), 0, NULL},
+    {"_turn", Py_T_OBJECT_EX, offsetof(Seat, turn), 0, NULL},
+    {"in_use", Py_T_BOOL, offsetof(Seat, in_use), 0, NULL},
+    {"cancellation", _Py_T_OBJECT, offsetof(Seat, cancellation), 0, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyMethodDef seat_methods[] = {
+    {"is_ready", (PyCFunction)seat_is_ready, METH_NOARGS, PyDoc_STR("See rat.tasks.ReferenceSeat.is_ready.")},
+    {"call", (PyCFunction)(void (*)(void))seat_call, METH_FASTCALL, PyDoc_STR("See rat.tasks.ReferenceSeat.call.")},
+    {"put_back", (PyCFunction)seat_put_back, METH_NOARGS, PyDoc_STR("See rat.tasks.ReferenceSeat.put_back.")},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot seat_slots[] = {
+    {Py_tp_init, seat_init},
+    {Py_tp_dealloc, seat_dealloc},
+    {Py_tp_traverse, seat_traverse},
+    {Py_tp_clear, seat_clear},
+    {Py_tp_members, seat_members},
+    {Py_tp_methods, seat_methods},
+    {Py_tp_doc, PyDoc_STR("See rat.tasks.ReferenceSeat.")},
+    {0, NULL},
+};
+
+static PyType_Spec seat_spec = {
+    .name = "rat._tasks.Seat",
+    .basicsize = sizeof(Seat),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .slots = seat_slots,
+};
+
+static PyObject *first_step(PyObject *module, PyObject *work) {
+    PyObject *result;
+    if (PyIter_Send(work, Py_None, &result) != PYGEN_NEXT) return result;
+    State *st = PyModule_GetState(module);
+    if (st->begun == NULL) {
+        PyObject *tasks = PyImport_ImportModule("rat.tasks");
+        if (tasks != NULL) st->begun = PyObject_GetAttrString(tasks, "Begun");
+        Py_XDECREF(tasks);
+    }
+    PyObject *begun = st->begun == NULL ? NULL : call_two(st->begun, work, result);
+    Py_DECREF(result);
+    return begun;
+}
+
+static PyMethodDef functions[] = {
+    {"first_step", first_step, METH_O, PyDoc_STR("See rat.tasks.reference_first_step.")},
+    {NULL, NULL, 0, NULL},
+};
+
+static int execute(PyObject *module) {
+    State *st = PyModule_GetState(module);
+    if ((st->waits = PyUnicode_InternFromString("waits")) == NULL) return -1;
+    if ((st->callbacks = PyUnicode_InternFromString("_callbacks")) == NULL) return -1;
+    if ((st->get_name = PyUnicode_InternFromString("get_name")) == NULL) return -1;
+    if ((st->replace = PyUnicode_InternFromString("replace")) == NULL) return -1;
+    if ((st->stand = PyUnicode_InternFromString("stand")) == NULL) return -1;
+    PyObject *weakref = PyImport_ImportModule("weakref");
+    if (weakref == NULL) return -1;
+    st->count_weak = PyObject_GetAttrString(weakref, "getweakrefcount");
+    Py_DECREF(weakref);
+    PyObject *tasks = PyImport_ImportModule("asyncio.tasks");
+    if (tasks == NULL) return -1;
+    st->enter_task = PyObject_GetAttrString(tasks, "_enter_task");
+    st->leave_task = PyObject_GetAttrString(tasks, "_leave_task");
+#if PY_VERSION_HEX >= 0x030C0000
+    st->current_task = PyObject_GetAttrString(tasks, "current_task");
+#else
+    /* asyncio.current_task is written in Python there. */
+    PyObject *current = PyObject_GetAttrString(tasks, "_current_tasks");
+    if (current != NULL) st->current_task = PyObject_GetAttrString(current, "get");
+    Py_XDECREF(current);
+#endif
+    Py_DECREF(tasks);
+    if (st->count_weak == NULL || st->enter_task == NULL || st->leave_task == NULL || st->current_task == NULL) return -1;
+    st->seat_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &seat_spec, NULL);
+    return st->seat_type == NULL ? -1 : PyModule_AddType(module, st->seat_type);
+}
+
+static int traverse(PyObject *module, visitproc visit, void *arg) {
+    State *st = PyModule_GetState(module);
+    Py_VISIT(st->seat_type);
+    Py_VISIT(st->enter_task);
+    Py_VISIT(st->leave_task);
+    Py_VISIT(st->current_task);
+    Py_VISIT(st->count_weak);
+    Py_VISIT(st->begun);
+    return 0;
+}
+
+static int clear(PyObject *module) {
+    State *st = PyModule_GetState(module);
+    Py_CLEAR(st->seat_type);
+    Py_CLEAR(st->enter_task);
+    Py_CLEAR(st->leave_task);
+    Py_CLEAR(st->current_task);
+    Py_CLEAR(st->count_weak);
+    Py_CLEAR(st->begun);
+    Py_CLEAR(st->waits);
+    Py_CLEAR(st->callbacks);
+    Py_CLEAR(st->get_name);
+    Py_CLEAR(st->replace);
+    Py_CLEAR(st->stand);
+    return 0;
+}
+
+static void release(void *module) { clear(module); }
+
+static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, execute},
+#if PY_VERSION_HEX >= 0x030C0000
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#endif
+    {0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "rat._tasks",
+    .m_doc = PyDoc_STR("The quick half of a standing task, in C."),
+    .m_size = sizeof(State),
+    .m_methods = functions,
+    .m_slots = slots,
+    .m_traverse = traverse,
+    .m_clear = clear,
+    .m_free = release,
+};
+
+PyMODINIT_FUNC PyInit__tasks(void) { return PyModuleDef_Init(&definition); }
