@@ -138,6 +138,9 @@ class FrameLimits:
     """Most calls in flight on one connection."""
     credit: int = 64 * KIB
     """First flow-control window of each stream."""
+    growth: int = 8 * MIB
+    """Bytes by which the windows of one connection's streams grow, together, while their readers wait for more; 0 for
+    none.  A peer has *streams* times *credit* and this under way at most.  Chromium grows a QUIC stream to 6 MiB."""
 
     def __post_init__(self) -> None:
         _check_positive(self)

@@ -74,7 +74,12 @@ class PeerSender:
             if self.engine.has_output:
                 self.flush_soon()
 
-        inbox = self.inboxes[stream_id] = Inbox(taken)
+        def empty() -> None:
+            self.engine.starve(stream_id)
+            if self.engine.has_output:
+                self.flush_soon()
+
+        inbox = self.inboxes[stream_id] = Inbox(taken, empty)
         return inbox
 
     def send_at_once(self, stream_id: int, value: Any) -> bool:

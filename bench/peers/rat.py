@@ -10,5 +10,14 @@ def command(start: Start) -> list[str]:
 
 PEERS = [
     Peer("rat", command, ALL | FRAMES, core=True, needs=("uvloop",)),
+    # As much at once as the windows of the other grow to.
+    Peer(
+        "rat, 8 MiB credit",
+        command,
+        frozenset({"blob-streams"}),
+        core=True,
+        needs=("uvloop",),
+        variables=lambda start: {"RAT_FRAMES_CREDIT": "8MiB"},
+    ),
     Peer("rat-h11", lambda start: [*command(start), "--http", "h11"], asks=ALL & {"hello", "json", "echo"}),
 ]

@@ -15,6 +15,7 @@ from rat.errors import CodecError, RemoteProtocolError
 from rat.events import CLOSED, NEED_DATA, Signal
 from rat.frames import events
 from rat.frames.payloads import call_from_value, error_from_value, goaway_from_value, pack_goaway
+from rat.frames.pieces import BETWEEN_PIECES, Pieces
 from rat.frames.reader import FrameReader
 from rat.frames.sending import FrameSender
 from rat.frames.settings import FEATURES, accept, agree, offer, pack_hello, parse_hello
@@ -36,7 +37,6 @@ _NONE: Final[Mapping[int, int]] = {}
 _CALLS: Final[Mapping[int, int]] = {Kind.CALL << 24: 0}
 _CALLS_SHARED: Final[Mapping[int, int]] = {Kind.CALL << 24: 0, Kind.CALL << 24 | _SHARED << 16: _SHARED}
 """Headers of calls that need no further judgement: the word that holds kind and flags, and the flags."""
-_BETWEEN_PIECES: Final = frozenset((Kind.PING, Kind.PONG, Kind.GOAWAY, Kind.CREDIT))
 _ON_CONNECTION: Final = frozenset((Kind.HELLO, Kind.PING, Kind.PONG, Kind.GOAWAY))
 _FIXED: Final = {Kind.END: 0, Kind.CANCEL: 0, Kind.CREDIT: 4, Kind.PING: 8, Kind.PONG: 8}
 """Kinds whose payload has one size, in bytes."""
@@ -52,10 +52,7 @@ class FramesEngine(FrameSender):
     After a RemoteProtocolError one GOAWAY is left to be taken; then the connection is to be closed.
     """
 
-    __slots__ = ("_assembled", "_assembled_head", "_calls_at_once", "_eof", "_fast", "_offer", "_reader",
-                 "_strange")  # fmt: skip
-
-    _assembled_head: tuple[int, int]
+    __slots__ = ("_calls_at_once", "_eof", "_fast", "_offer", "_pieces", "_reader", "_strange")
 
     def __init__(
         self,
@@ -68,7 +65,7 @@ class FramesEngine(FrameSender):
         super().__init__(limits, is_client=is_client)
         self._offer = offer(limits, features, profile)
         self._reader = FrameReader(limits.hello)
-        self._assembled: bytearray | None = None
+        self._pieces: Pieces | None = None
         self._calls_at_once = _NONE
         self._fast: Mapping[int, int] = _NONE
         """Flags of the calls that need no further judgement, by the word in their header.  Empty between pieces."""
@@ -126,7 +123,7 @@ class FramesEngine(FrameSender):
     @property
     def is_inside_frame(self) -> bool:
         """Whether a part of a frame is here, or a part of a value: its deadline runs."""
-        return self._reader.is_inside_frame or self._assembled is not None
+        return self._reader.is_inside_frame or self._pieces is not None
 
     # -- events out
 
@@ -164,7 +161,7 @@ class FramesEngine(FrameSender):
         """The peer broke a rule: say so once, read no more.  Returns what is to be raised."""
         self.state = ConnectionState.FAILED
         self._fast = _NONE
-        self._assembled = None
+        self._pieces = None
         self._calls.clear()
         self._reader = FrameReader(0)
         self._writer.frame(Kind.GOAWAY, 0, 0, pack_goaway(events.Goaway(self._last_remote, code, message)))
@@ -200,14 +197,16 @@ class FramesEngine(FrameSender):
         if flags & _COMPRESSED:
             payload = self._decompress(kind, payload)
             is_owned = True
-        if self._assembled is not None and kind not in _BETWEEN_PIECES:
-            whole = self._assemble(kind, flags, stream_id, payload)
+        if flags & _MORE and self._pieces is None:
+            self._pieces = Pieces(kind, flags, stream_id, self._limits.assembled, self._refuse)
+            self._fast = _NONE
+        if self._pieces is not None and kind not in BETWEEN_PIECES:
+            whole = self._pieces.add(kind, flags, stream_id, payload)
             if whole is None:
                 return None
             payload, is_owned = whole, True
-        elif flags & _MORE:
-            self._begin_value(kind, flags, stream_id, payload)
-            return None
+            self._pieces = None
+            self._fast = self._calls_at_once
         fixed = _FIXED.get(kind)
         if fixed is not None and len(payload) != fixed:
             came = f"{kind.name} frame with {len(payload)} bytes of payload"
@@ -238,7 +237,7 @@ class FramesEngine(FrameSender):
                 self._writer.frame(Kind.PONG, 0, 0, bytes(payload))
                 return None
 
-    # -- values in pieces
+    # -- values
 
     def _decompress(self, kind: Kind, payload: bytes | memoryview) -> bytes:
         compressor = self._writer.compressor
@@ -247,34 +246,6 @@ class FramesEngine(FrameSender):
             return compressor.decompress(payload, self._limits.payload)
         except CodecError as error:
             raise self._refuse("compression", f"{kind.name} frame: {error.message}") from None
-
-    def _begin_value(self, kind: Kind, flags: int, stream_id: int, payload: bytes | memoryview) -> None:
-        self._assembled = bytearray()
-        self._fast = _NONE
-        self._assembled_head = (kind << 8 | flags & (_OPEN | _SHARED), stream_id)
-        self._assemble(kind, flags, stream_id, payload)
-
-    def _assemble(self, kind: Kind, flags: int, stream_id: int, payload: bytes | memoryview) -> memoryview | None:
-        """The next piece of a value; the value, if that was the last."""
-        assert self._assembled is not None
-        if (kind << 8 | flags & (_OPEN | _SHARED), stream_id) != self._assembled_head:
-            begun, owner = self._assembled_head
-            raise self._refuse("protocol", f"{kind.name} frame on stream {stream_id} between the pieces of a "
-                               f"{Kind(begun >> 8).name} on stream {owner}")  # fmt: skip
-        if not payload:
-            raise self._refuse("protocol", f"{kind.name} frame on stream {stream_id} is a piece without bytes")
-        if len(self._assembled) + len(payload) > self._limits.assembled:
-            size = len(self._assembled) + len(payload)
-            raise self._refuse(
-                "value_size", f"value of at least {size} bytes in pieces, limit {self._limits.assembled}"
-            )
-        self._assembled += payload
-        if flags & _MORE:
-            return None
-        whole = memoryview(self._assembled)
-        self._assembled = None
-        self._fast = self._calls_at_once
-        return whole
 
     def _decode(self, kind: Kind, flags: int, stream_id: int, payload: bytes | memoryview, is_owned: bool) -> Any:
         try:

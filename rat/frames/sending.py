@@ -261,6 +261,16 @@ class FrameSender:
         if amount:
             self._writer.frame(Kind.CREDIT, 0, stream_id, amount.to_bytes(4))
 
+    def starve(self, stream_id: int) -> None:
+        """The reader of the call's items has taken all that has come, and waits: the peer may get a larger window."""
+        stream = self._calls.get(stream_id)
+        if stream is None:
+            return
+        grown = sum(other.grown for other in self._calls.values() if other is not None)
+        amount = stream.grow(self._limits.growth - grown)
+        if amount:
+            self._writer.frame(Kind.CREDIT, 0, stream_id, amount.to_bytes(4))
+
     def ping(self, data: bytes) -> None:
         """Ask for a Pong with the same eight bytes."""
         if len(data) != 8:

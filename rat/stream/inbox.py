@@ -34,15 +34,16 @@ class Inbox(AsyncIterator[Any]):
     """Items in the order in which they came, as an async iterator.
 
     One task may iterate at a time.  A cancelled ``__anext__`` has consumed nothing.  *on_taken* is called with the size
-    of each item that is taken: its credit can be given back.  Ends at the sender's end; raises what :meth:`fail` was
-    given, once everything that came before has been taken.
+    of each item that is taken: its credit can be given back; *on_empty* when the reader has to wait for the next one.
+    Ends at the sender's end; raises what :meth:`fail` was given, once everything that came before has been taken.
     """
 
-    __slots__ = ("_error", "_items", "_on_taken", "_waiter", "state")
+    __slots__ = ("_error", "_items", "_on_empty", "_on_taken", "_waiter", "state")
 
-    def __init__(self, on_taken: Callable[[int], None]) -> None:
+    def __init__(self, on_taken: Callable[[int], None], on_empty: Callable[[], None]) -> None:
         self._items: deque[tuple[Any, int]] = deque()
         self._on_taken = on_taken
+        self._on_empty = on_empty
         self._waiter: asyncio.Future[None] | None = None
         self._error: BaseException | None = None
         self.state = InboxState.OPEN
@@ -81,6 +82,7 @@ class Inbox(AsyncIterator[Any]):
                 raise self._error
             if self._waiter is not None:
                 raise RuntimeError("another task reads this stream already")
+            self._on_empty()
             self._waiter = asyncio.get_running_loop().create_future()
             try:
                 await self._waiter

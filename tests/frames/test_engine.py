@@ -257,6 +257,47 @@ def test_a_blob_is_cut_to_its_credit_and_to_the_frame_limit() -> None:
     assert received == blob
 
 
+def test_windows_grow_while_readers_wait_within_one_bound_for_the_connection() -> None:
+    limits = FrameLimits(payload=4096, credit=200, streams=4, growth=1000)
+    client, server = pair(limits)
+    streams = [make_call(client, "upload", is_open=True) for _ in range(4)]
+    whole(server, joined(client))
+
+    def upload(stream_id: int) -> int:
+        """Send all that may be sent, and have it read."""
+        sent = client.data(stream_id, bytes(10_000))
+        for event in whole(server, joined(client)):
+            assert isinstance(event, events.Data)
+            server.consume(stream_id, event.size)
+        server.starve(stream_id)
+        whole(client, joined(server))
+        return sent
+
+    assert [upload(streams[0]) for _ in range(4)] == [200, 400, 800, 1200]
+    assert [upload(streams[1]) for _ in range(3)] == [200, 200, 200]
+    # Nobody reads any more: the most that can lie here.
+    assert sum(client.data(stream_id, bytes(10_000)) for stream_id in streams) == 4 * 200 + 1000
+    whole(server, joined(client))
+    # What one call leaves, another may have.
+    server.result(streams[0], None)
+    server.consume(streams[1], 200)
+    server.starve(streams[1])
+    whole(client, joined(server))
+    assert upload(streams[1]) == 400
+    assert upload(streams[1]) == 800
+
+
+def test_a_stream_without_growth_keeps_its_first_window() -> None:
+    client, server = pair(FrameLimits(credit=200, growth=0))
+    stream_id = make_call(client, "upload", is_open=True)
+    for _ in range(5):
+        assert client.data(stream_id, bytes(1000)) == 200
+        whole(server, joined(client))
+        server.consume(stream_id, 200)
+        server.starve(stream_id)
+        whole(client, joined(server))
+
+
 def test_both_ways_at_once_and_the_callers_end() -> None:
     client, server = pair()
     stream_id = make_call(client, "chat", is_open=True)

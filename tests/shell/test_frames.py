@@ -359,6 +359,43 @@ async def test_an_upload_that_nobody_reads_waits_and_an_early_answer_ends_it() -
         assert sent < 100
 
 
+async def test_the_window_grows_for_a_handler_that_reads_and_ends_when_it_does_not() -> None:
+    limits = FrameLimits(credit=1000, growth=50_000)
+    app = make_app(ServerConfig(frames=limits))
+    read = 0
+
+    @app.call("first")
+    async def first(request: CallRequest, most: int) -> str:
+        nonlocal read
+        async for piece in request.stream:
+            read += len(piece)
+            if read >= most:
+                break
+        await asyncio.Event().wait()
+        return "never"
+
+    async with both(app) as (server, client):
+        (connection,) = server.service.connections
+        assert isinstance(connection, FramesProtocol)
+        for most, window in ((1, 1000), (400_000, 51_000)):
+            read = 0
+            async with client.stream("first", most) as stream:
+                upload = asyncio.create_task(stream.send_blob(bytes(1_000_000)))
+                async with asyncio.timeout(5):
+                    while read < most or not any(connection.inboxes.values()):
+                        await asyncio.sleep(0)
+                for _ in range(50):
+                    await asyncio.sleep(0)
+                assert not upload.done()
+                upload.cancel()
+                (inbox,) = connection.inboxes.values()
+            unread = 0
+            with contextlib.suppress(CallError):
+                async for piece in inbox:
+                    unread += len(piece)
+            assert 0 < unread <= window
+
+
 # -- the connection
 
 

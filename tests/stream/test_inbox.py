@@ -10,9 +10,13 @@ from rat.errors import ConnectionLost
 from rat.stream.inbox import Inbox, InboxState, nothing
 
 
+def ignore(size: int = 0) -> None:
+    """Whoever gives the credit back."""
+
+
 async def test_items_come_in_order_and_their_credit_is_told() -> None:
     taken: list[int] = []
-    inbox = Inbox(taken.append)
+    inbox = Inbox(taken.append, ignore)
     for number in range(3):
         inbox.feed(number, number + 10)
     assert (len(inbox), taken) == (3, [])
@@ -24,8 +28,24 @@ async def test_items_come_in_order_and_their_credit_is_told() -> None:
     assert taken == [10, 11, 12]
 
 
+async def test_a_reader_that_has_to_wait_is_told_of_once_each_time() -> None:
+    waits: list[int] = []
+    inbox = Inbox(ignore, lambda: waits.append(len(inbox)))
+    inbox.feed("a", 1)
+    assert await anext(inbox) == "a"
+    assert waits == []
+    reader = asyncio.create_task(anext(inbox))
+    await asyncio.sleep(0)
+    assert waits == [0]
+    inbox.feed("b", 1)
+    assert await reader == "b"
+    inbox.end()
+    assert [item async for item in inbox] == []
+    assert waits == [0]
+
+
 async def test_an_error_comes_after_what_was_there_before_it() -> None:
-    inbox = Inbox(lambda size: None)
+    inbox = Inbox(ignore, ignore)
     inbox.feed("a", 1)
     inbox.fail(ConnectionLost())
     inbox.end()
@@ -37,7 +57,7 @@ async def test_an_error_comes_after_what_was_there_before_it() -> None:
 
 
 async def test_a_cancelled_reader_has_consumed_nothing() -> None:
-    inbox = Inbox(lambda size: None)
+    inbox = Inbox(ignore, ignore)
     reader = asyncio.create_task(anext(inbox))
     await asyncio.sleep(0)
     with pytest.raises(RuntimeError, match="another task reads this stream already"):

@@ -10,12 +10,9 @@ from typing import Any
 from bench.peers.apps.common import HELLO, INTERVAL, MESSAGE, PIECE, PIECES, event_data, files
 from rat import EventStream, Rat, Request, Response
 from rat.cli.bench import RECORD
-from rat.config import FrameLimits, ServerConfig
 from rat.stream.blob import Blob
 
-CREDIT = 8 << 20
-# One blob of 1 MiB may be under way before the reader gives credit for the next ones.
-app = Rat(config=ServerConfig(frames=FrameLimits(credit=CREDIT)))
+app = Rat()
 app.static("/files", files())
 _tasks: set[asyncio.Task[None]] = set()
 
