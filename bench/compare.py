@@ -18,9 +18,8 @@ from statistics import median
 from typing import Any
 
 from bench.harness.estimate import ratio_of
-from bench.harness.pace import UNKNOWN
 from bench.harness.report import figure, share
-from bench.harness.results import Cell, fill, lines_of, load
+from bench.harness.results import Cell, fill, load, middle_pace, turns_of
 
 LEAST = 0.05
 """Changes smaller than this are never reported: code that did not change moves as much."""
@@ -136,8 +135,8 @@ def within(result: dict[str, Any]) -> list[Change]:
             changes.append(Change(name, "rat", rows[BEFORE]["cost"], None, math.inf, 0.0, fault))
             continue
         cells = [Cell(**cell) for cell in work["cells"]]
-        lines = [lines_of([cell for cell in cells if cell.peer == peer]) for peer in (BEFORE, "rat")]
-        if found := ratio_of(lines[0], lines[1], result["whole"]):
+        turns = [turns_of([cell for cell in cells if cell.peer == peer]) for peer in (BEFORE, "rat")]
+        if found := ratio_of(turns[0], turns[1], middle_pace(work)):
             doubt = math.inf if found.doubt is None else found.doubt
             step = _Step(math.log(found.value), math.hypot(doubt, STABLE))
             changes.append(_change(name, "rat", rows[BEFORE]["cost"], rows["rat"]["cost"], step))
@@ -231,11 +230,13 @@ def main(arguments: list[str]) -> int:
         print(f"bench compare: {error}", file=sys.stderr)
         return 2
     beware = caveats(old, new)
-    # Both at the same speed of the core: one of them may never have seen it whole.
-    whole = min(filter(None, (old["whole"], new["whole"])), default=UNKNOWN)
-    for result in (old, new):
-        for work in result["workloads"].values():
-            fill(work, result["threshold"], whole)
+    near = [] if args.new is None else agreement(old, new)
+    for name in old["workloads"].keys() & new["workloads"].keys():
+        works = [result["workloads"][name] for result in (old, new)]
+        # Both at the same pace, which is that of neither core at its best: there they would be less well known.
+        pace = middle_pace(*works)
+        for work, result in zip(works, (old, new), strict=True):
+            fill(work, result["threshold"], pace)
     changes = within(old) if args.new is None else compare(old, new, None if args.all else counted)
     if not any(change.peer in counted for change in changes):
         print(f"bench compare: the two have no figures of {', '.join(sorted(counted))} in common", file=sys.stderr)
@@ -248,8 +249,8 @@ def main(arguments: list[str]) -> int:
     print(f"cost of the same work, old and new; {beside}\n")
     for change in changes:
         print(line(change))
-    if args.all and args.new is not None:
-        print("", *agreement(old, new), sep="\n")
+    if args.all and near:
+        print("", *near, sep="\n")
     for caveat in beware:
         print(f"\nbeware    {caveat}")
     slower = [change for change in changes if change.peer in counted and change.is_regression]

@@ -12,7 +12,7 @@ from bench.harness import codec
 from bench.harness.environment import ROOT
 from bench.harness.estimate import Figure, ratio_of, widened
 from bench.harness.report import bounds, figure, notes, share
-from bench.harness.results import FLOOR, Cell, counting, drift_of, grade, lines_of, load
+from bench.harness.results import FLOOR, Cell, counting, drift_of, grade, load, turns_of
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 README = ROOT / "README.md"
@@ -50,12 +50,12 @@ def page(result: dict[str, Any], source: str, plot: str | None) -> str:
         "the server's own. 1.00 is what Python on this machine allows, 0.50 costs twice as much.",
         "- **On a whole core**: a core of a virtual machine is half of a physical one, and slows down by up to 1.8 "
         "times while a stranger uses the other half, which no counter of the guest shows. So a fixed piece of work "
-        "runs beside the server four hundred times a second and tells how fast the core was. Turns are cut into pieces "
-        f"of 25 ms; a straight line through work per CPU second against that speed gives the cost at full speed "
-        f"({result['whole']:.0f} us for the piece). Turns and lines are all in the file.",
-        "- **19 in 20**: where the figure would be in 19 of 20 runs, from drawing the rounds again and again, and "
-        "wider where others took part of the cores. *Good* "
-        "is a ratio known within 5 %, *fair* within 10 %, *poor* less well.",
+        "runs beside the server four hundred times a second and tells the pace of the core in each turn; costs are "
+        f"brought to that of a whole core ({result['whole']:.0f} us for the piece), and compared round by round. All "
+        "turns are in the file, with their pace.",
+        "- **19 in 20**: where the figure would be in 19 of 20 runs, from how its turns scatter and how well it is "
+        "known what the pace does to them, and wider where others took part of the cores. *Good* is a ratio known "
+        "within 5 %, *fair* within 10 %, *poor* less well.",
         "",
     ]
     if plot:
@@ -107,13 +107,13 @@ def against(work: dict[str, Any], threshold: float, whole: float) -> dict[str, F
     """How many times less than each of the others this server takes, by their names."""
     cells = [Cell(**cell) for cell in work["cells"]]
     others = median(cell.others for cell in cells)
-    lines = {
-        row["peer"]: lines_of(counting(cells, row["peer"], threshold, work["rounds"])[0])
+    turns = {
+        row["peer"]: turns_of(counting(cells, row["peer"], threshold, work["rounds"])[0])
         for row in work["rows"]
         if row["ratio"]
     }
-    mine = lines.pop("rat", {})
-    found = {peer: ratio_of(mine, theirs, whole) for peer, theirs in lines.items()}
+    mine = turns.pop("rat", {})
+    found = {peer: ratio_of(mine, theirs, whole) for peer, theirs in turns.items()}
     return {peer: widened(ratio, drift_of(others)) for peer, ratio in found.items() if ratio}
 
 

@@ -18,12 +18,11 @@ from typing import Any
 from bench.harness import wrk
 from bench.harness.check import ask, requests_of
 from bench.harness.environment import ROOT
-from bench.harness.pace import UNKNOWN, Pace, Trace, between
+from bench.harness.pace import Pace
 from bench.harness.results import FLOOR
 from bench.harness.server import Server
 from bench.harness.turn import Turn
 from bench.harness.workload import Load, Unit, Workload
-from bench.peers.apps.common import INTERVAL
 from rat.cli.bench import RECORD
 
 GB = 1e9
@@ -49,17 +48,14 @@ class Client:
     def run(self, server: Server, workload: Workload, seconds: float) -> Turn:
         """One turn.  Never raises for what the server does: that is the turn's fault."""
         if workload.load is Load.IDLE:
-            turn = self._idle(server, workload)
-            turn.pieces = [(1.0 / turn.cost, 1.0, UNKNOWN)] if turn.cost else []
-            return turn
+            return self._idle(server, workload)
         trace = self._pace.begin(server.processes())
         if workload.load is Load.HTTP and self.wrk:
             return wrk.turn(self, server, workload, seconds, trace)
         turn = self._rat_bench(server, workload, seconds)
         # What it measures ends shortly before it does, and comes after its start and its warming up.
-        end = min(time.monotonic(), trace.at[-1]) if trace.at else time.monotonic()
-        if turn.cost:
-            turn.pieces = pieces_of(turn, trace, end, steady=workload.load is Load.EVENTS)
+        end = time.monotonic()
+        turn.pace = trace.pace(end - turn.seconds, end)
         return turn
 
     def _rat_bench(self, server: Server, workload: Workload, seconds: float) -> Turn:
@@ -236,26 +232,6 @@ class Client:
             fault = fault or f"{missing} of {workload.connections} connections were not answered"
         cost = (after - before) / workload.connections / 1024
         return Turn(cost=max(cost, 0.0), answers=workload.connections, seconds=2 * CALM, fault=fault)
-
-
-def pieces_of(turn: Turn, trace: Trace, end: float, steady: bool) -> list[tuple[float, float, float]]:
-    """One for all of the turn that ended at *end*; one for each INTERVAL when work comes in a *steady* stream."""
-    assert turn.cost
-    work = turn.server_cpu / turn.cost
-    begin = end - turn.seconds
-    count = int(turn.seconds / INTERVAL) if steady else 1
-    edges = [*(begin + turn.seconds * at / count for at in range(count)), end]
-    try:
-        cpu = [between(trace.at, trace.cpu, edge) for edge in edges]
-    except ValueError:
-        cpu = []
-    if count == 1 or not cpu or cpu[-1] <= cpu[0]:
-        return [(work, turn.server_cpu, trace.pace(begin, end))]
-    # The client's window is a little earlier than this one, so only the shares of the CPU are taken from here.
-    scale = turn.server_cpu / (cpu[-1] - cpu[0])
-    return [
-        (work / count, (cpu[at + 1] - cpu[at]) * scale, trace.pace(edges[at], edges[at + 1])) for at in range(count)
-    ]
 
 
 def _from_json(output: str, errors: str, cpu: float) -> tuple[Turn, dict[str, Any]]:

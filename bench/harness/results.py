@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
-from bench.harness.estimate import Line, cost_of, ratio_of, widened
+from bench.harness.estimate import Turns, cost_of, ratio_of, widened
 from bench.harness.pace import UNKNOWN
 
-FORMAT = 2
+FORMAT = 3
 FLOOR = "floor"
 GRADES = (("good", 0.05), ("fair", 0.10))
 """How far a ratio is known: the larger half of its interval, relative to it.  Beyond the last it is poor."""
@@ -28,7 +28,7 @@ STEADY, BUSY = 0.01, 0.08
 
 @dataclass(slots=True)
 class Cell:
-    """One turn of one peer in one round.  *cost* is as measured, at whatever speed the core had; *line* tells both."""
+    """One turn of one peer in one round.  *cost* is as measured, at the *pace* that the core had (0 if unknown)."""
 
     peer: str
     round: int
@@ -44,7 +44,7 @@ class Cell:
     p50: float | None = None
     p99: float | None = None
     memory: float | None = None
-    line: list[float] = field(default_factory=list)
+    pace: float = UNKNOWN
 
 
 @dataclass(slots=True)
@@ -98,12 +98,12 @@ def rows_of(cells: list[Cell], threshold: float, wanted: int, whole: float = UNK
             row.kept = 0
             continue
         drift = drift_of(median(cell.others for cell in kept)) if kept else 0.0
-        if cost := cost_of(lines_of(kept), whole):
+        if cost := cost_of(turns_of(kept), whole):
             cost = widened(cost, drift)
             row.cost, row.low, row.high, row.cost_doubt = cost.value, cost.low, cost.high, cost.doubt
         else:
             continue
-        if ratio := ratio_of(lines_of(kept), lines_of(floors), whole):
+        if ratio := ratio_of(turns_of(kept), turns_of(floors), whole):
             ratio = ratio if peer == FLOOR else widened(ratio, drift)
             row.ratio, row.ratio_low, row.ratio_high, row.doubt = ratio.value, ratio.low, ratio.high, ratio.doubt
             row.disturbed = row.disturbed or floors_disturbed
@@ -127,9 +127,19 @@ def fill(work: dict[str, Any], threshold: float, whole: float) -> None:
     work["rows"] = [as_json(row) for row in rows_of(cells, threshold, work["rounds"], whole)]
 
 
-def lines_of(cells: list[Cell]) -> dict[int, Line]:
-    """The line of each turn by its round, of those that came to anything."""
-    return {cell.round: cell.line for cell in cells if cell.line}
+def turns_of(cells: list[Cell]) -> Turns:
+    """What a unit cost in each turn, and at what pace, by rounds; of turns that came to anything."""
+    found: dict[int, list[tuple[float, float]]] = {}
+    for cell in cells:
+        if cell.cost and not cell.fault:
+            found.setdefault(cell.round, []).append((cell.cost, cell.pace))
+    return found
+
+
+def middle_pace(*works: dict[str, Any]) -> float:
+    """The pace half-way between all turns of *works*, where least has to be known of how costs follow it."""
+    paces = [math.log(cell["pace"]) for work in works for cell in work["cells"] if cell["pace"]]
+    return math.exp(fmean(paces)) if paces else UNKNOWN
 
 
 def counting(cells: list[Cell], peer: str, threshold: float, wanted: int) -> tuple[list[Cell], bool]:

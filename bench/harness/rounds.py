@@ -10,7 +10,6 @@ from typing import Any
 
 from bench.harness.check import check
 from bench.harness.client import Client
-from bench.harness.estimate import line
 from bench.harness.machine import Cores, Others
 from bench.harness.peer import Peer
 from bench.harness.results import FLOOR, Cell, as_json
@@ -187,7 +186,7 @@ def _cell(peer: Peer, number: int, turn: Turn, others: float) -> Cell:
         p50=turn.latency.get("p50"),
         p99=turn.latency.get("p99"),
         memory=turn.memory,
-        line=[] if turn.fault else line(turn.pieces),
+        pace=turn.pace,
     )
 
 

@@ -13,8 +13,7 @@ class Turn:
     rate        answers or events per second
     fault       what was wrong with the answers, or None
     client_cpu  CPU seconds of the client
-    pieces      (work, CPU seconds, pace) of stretches of the turn.  Work is in units of the cost's inverse, so that CPU
-                over work is the cost; pace is what the fixed piece of ``bench.harness.pace`` took, in microseconds
+    pace        what the fixed piece of ``bench.harness.pace`` took meanwhile, in microseconds; 0 if unknown
     """
 
     cost: float | None = None
@@ -27,4 +26,4 @@ class Turn:
     fault: str | None = None
     latency: dict[str, float] = field(default_factory=dict)
     memory: float | None = None
-    pieces: list[tuple[float, float, float]] = field(default_factory=list)
+    pace: float = 0.0

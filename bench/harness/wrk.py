@@ -22,8 +22,6 @@ SETTLED = 2
 """Counting begins when each connection has asked this often, or after LATEST of the turn: connecting is not the cost of
 an answer."""
 LATEST = 0.4
-PIECE = 0.025
-"""Seconds: ten samples of the pace, and shorter than most spells in which a core is shared."""
 
 
 def turn(client: Client, server: Server, workload: Workload, seconds: float, trace: Trace) -> Turn:
@@ -72,29 +70,25 @@ def turn(client: Client, server: Server, workload: Workload, seconds: float, tra
 
 
 def count(found: Turn, marks: list[float], every: int, workload: Workload, trace: Trace, asked: int) -> None:
-    """Set the cost and the pieces of *found*, from requests sent and CPU used between the *marks*."""
+    """Set the cost and the pace of *found*, from requests sent and CPU used between the *marks*."""
     settled = min(
         SETTLED * workload.connections * workload.pipeline // every + 1,
         bisect_right(marks, marks[0] + LATEST * (marks[-1] - marks[0])),
     )
     begin, end = marks[min(settled, len(marks) - 1)], min(marks[-1], trace.at[-1] if trace.at else 0.0)
-    parts = max(1, int((end - begin) / PIECE))
-    edges = [*(begin + (end - begin) * at / parts for at in range(parts)), end]
     try:
         if begin >= end:
             raise ValueError(f"nothing was counted after {begin:.3f} s")
-        sent = [between(marks, range(0, every * len(marks), every), edge) for edge in edges]
-        cpu = [between(trace.at, trace.cpu, edge) for edge in edges]
+        sent = [between(marks, range(0, every * len(marks), every), edge) for edge in (begin, end)]
+        used = [between(trace.at, trace.cpu, edge) for edge in (begin, end)]
     except ValueError:
         # Without samples of the server's CPU, or with next to no answers: all of the turn.
-        work = (found.answers + asked) / 1e6
-        found.pieces = [(work, found.server_cpu, trace.pace(marks[0], marks[-1]))]
+        found.cost = found.server_cpu / (found.answers + asked) * 1e6
+        found.pace = trace.pace(marks[0], marks[-1])
     else:
-        beside = asked * (end - begin) / found.seconds / parts
-        for at in range(parts):
-            work = (sent[at + 1] - sent[at] + beside) / 1e6
-            found.pieces.append((work, cpu[at + 1] - cpu[at], trace.pace(edges[at], edges[at + 1])))
-    found.cost = sum(piece[1] for piece in found.pieces) / sum(piece[0] for piece in found.pieces)
+        answers = sent[1] - sent[0] + asked * (end - begin) / found.seconds
+        found.cost = (used[1] - used[0]) / answers * 1e6
+        found.pace = trace.pace(begin, end)
 
 
 def _table(work: Path, server: Server, workload: Workload) -> Path:

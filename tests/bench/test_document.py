@@ -8,8 +8,6 @@ import pytest
 from bench import document
 from bench.harness import results
 from bench.harness.environment import ROOT
-from bench.harness.estimate import line
-from bench.harness.pace import UNKNOWN
 from bench.harness.results import Cell, rows_of
 
 
@@ -17,8 +15,7 @@ def result() -> dict[str, Any]:
     cells = []
     for number in range(3):
         for peer, cost in {"floor": 10.0, "rat": 20.0, "uvicorn": 50.0}.items():
-            sums = line([(1.0 / cost, 1.0, UNKNOWN)])
-            cells.append(Cell(peer, number, cost, 1, 1.0, 1000.0, 1.0, 1.0, False, 0.01, None, line=sums))
+            cells.append(Cell(peer, number, cost, 1, 1.0, 1000.0, 1.0, 1.0, False, 0.01, None))
     cells.append(Cell("sanic", 0, None, 1, 1.0, 1.0, 1.0, 1.0, False, 0.0, "status 500 | no"))
     workloads = {
         "get": {

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from bench.harness import wrk
-from bench.harness.client import pieces_of
 from bench.harness.pace import UNKNOWN, Pace, Trace, best
 from bench.harness.turn import Turn
 from bench.harness.workload import discover
@@ -71,8 +70,7 @@ def test_connecting_is_not_the_cost_of_an_answer() -> None:
     found, marks, trace = turn_of(0.3, 20_000.0, 15.0, connecting=0.05)
     wrk.count(found, marks, 16, GET, trace, 0)
     assert found.cost == pytest.approx(15.0, rel=0.001)
-    assert len(found.pieces) == 9
-    assert [pace for _, _, pace in found.pieces] == pytest.approx([66.0] * 9)
+    assert found.pace == pytest.approx(66.0)
 
 
 def test_what_the_checks_asked_counts_as_answers() -> None:
@@ -85,7 +83,7 @@ def test_without_samples_of_the_servers_cpu_all_of_the_turn_counts() -> None:
     found, marks, _ = turn_of(0.3, 20_000.0, 15.0, connecting=0.0)
     wrk.count(found, marks, 16, GET, Trace(), 0)
     assert found.cost == pytest.approx(15.0)
-    assert found.pieces == [(found.answers / 1e6, found.server_cpu, UNKNOWN)]
+    assert found.pace == UNKNOWN
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -93,21 +91,3 @@ def test_a_server_of_next_to_no_answers_is_counted_over_all_of_the_turn(count: i
     found, marks, trace = turn_of(0.3, 20_000.0, 15.0, connecting=0.0)
     wrk.count(found, marks[:count], 16, GET, trace, 0)
     assert found.cost == pytest.approx(15.0)
-
-
-def test_a_steady_stream_is_cut_into_its_beats() -> None:
-    found, _, trace = turn_of(0.8, 10_000.0, 12.0, connecting=0.0)
-    found.cost, found.seconds = 12.0, 0.8
-    pieces = pieces_of(found, trace, 0.8, steady=True)
-    assert len(pieces) == 8
-    assert sum(work for work, _, _ in pieces) == pytest.approx(found.server_cpu / 12.0)
-    assert sum(cpu for _, cpu, _ in pieces) == pytest.approx(found.server_cpu)
-
-
-@pytest.mark.parametrize("steady", [True, False])
-def test_where_samples_saw_no_work_the_turn_is_one_piece(steady: bool) -> None:
-    found, _, trace = turn_of(0.8, 10_000.0, 12.0, connecting=0.0)
-    found.cost, found.seconds = 12.0, 0.8
-    trace.cpu = [1.0] * len(trace.cpu)
-    (piece,) = pieces_of(found, trace, 0.8, steady=steady)
-    assert piece == pytest.approx((found.server_cpu / 12.0, found.server_cpu, 66.0))
