@@ -58,9 +58,10 @@ def main(arguments: list[str]) -> int:
             core=cores.server,
         )
     except DidNotStart as error:
+        client.close()
         print(f"bench profile: {args.peer} did not start: {error}", file=sys.stderr)
         return 1
-    with server:
+    with server, client:
         load = threading.Thread(target=client.run, args=(server, work, args.seconds + 1.5))
         load.start()
         command = [str(spy) if spy.exists() else "py-spy", "record", "--pid", str(server.process.pid), "--output"]

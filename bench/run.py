@@ -190,7 +190,7 @@ def run(args: argparse.Namespace, peers: list[Peer], skipped: dict[str, str], wo
     if not client.wrk:
         print("skipped   wrk: not installed, small requests come from `rat bench`", file=sys.stderr)
     try:
-        with pace:
+        with pace, client:
             for work in works:
                 due = [peer for peer in peers if takes_part(peer, work, args.quick, bool(args.peer))]
                 fleet.stop({peer.name for peer in due} if work.load is not Load.IDLE else set())

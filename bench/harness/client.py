@@ -9,7 +9,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 from bench.harness import wrk
 from bench.harness.check import ask, requests_of
 from bench.harness.environment import ROOT
+from bench.harness.fork_server import HANGING, ForkServer
 from bench.harness.pace import Pace
 from bench.harness.results import FLOOR
 from bench.harness.server import Server
@@ -29,7 +29,6 @@ GB = 1e9
 RECORD_SIZE = 200
 TRANSFERS = 10
 """Transfers of large content for each second that a turn is to take."""
-HANGING = 60.0
 CALM = 0.3
 """Seconds that a server is left alone before its memory is read."""
 
@@ -44,6 +43,17 @@ class Client:
         self.wrk = shutil.which("wrk") is not None if wrk is None else wrk
         self._core = core
         self._pace = pace
+        self._forks = ForkServer(core)
+
+    def close(self) -> None:
+        """End what clients are forked from."""
+        self._forks.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
     def run(self, server: Server, workload: Workload, seconds: float) -> Turn:
         """One turn.  Never raises for what the server does: that is the turn's fault."""
@@ -65,10 +75,14 @@ class Client:
             return self._frames(server, workload, seconds)
         return self._own(server, workload, seconds)
 
-    def spawn(
-        self, command: list[str], stop_after: float | None = None, **variables: str
-    ) -> tuple[int, str, str, float]:
-        """(exit code, output, errors, CPU seconds) of a client process on the client's core."""
+    def _fork(self, module: str, arguments: list[str]) -> tuple[Turn, dict[str, Any]]:
+        """The turn that a client in Python made of it, and all that it printed."""
+        out, err = self.work / "client.out", self.work / "client.err"
+        _, cpu = self._forks.run(module, arguments, out, err)
+        return _from_json(out.read_text(), err.read_text(), cpu)
+
+    def spawn(self, command: list[str], stop_after: float, **variables: str) -> tuple[int, str, str, float]:
+        """(exit code, output, errors, CPU seconds) of a client process that is interrupted after so many seconds."""
         # Output goes to files: a pipe would have to be read by this process, on the same core.
         out, err = self.work / "client.out", self.work / "client.err"
         with out.open("wb") as output, err.open("wb") as errors:
@@ -83,9 +97,10 @@ class Client:
             )
         if self._core is not None:
             os.sched_setaffinity(process.pid, {self._core})
-        timers = [threading.Timer(HANGING, os.kill, (process.pid, signal.SIGKILL))]
-        if stop_after is not None:
-            timers.append(threading.Timer(stop_after, os.kill, (process.pid, signal.SIGINT)))
+        timers = [
+            threading.Timer(HANGING, os.kill, (process.pid, signal.SIGKILL)),
+            threading.Timer(stop_after, os.kill, (process.pid, signal.SIGINT)),
+        ]
         for timer in timers:
             timer.daemon = True
             timer.start()
@@ -97,7 +112,7 @@ class Client:
 
     def _own(self, server: Server, workload: Workload, seconds: float) -> Turn:
         judge = workload.judge(self.files)
-        command = [sys.executable, "-m", "rat.cli.bench"]
+        command = []
         if workload.load is Load.TRANSFER:
             command += ["upload" if workload.content else "download"]
         command += [server.url + workload.path, "--json", "-c", str(workload.connections)]
@@ -126,8 +141,7 @@ class Client:
             command += ["--expect-size", str(judge.size)]
         if judge.crc is not None:
             command += ["--expect-crc", f"{judge.crc:x}"]
-        _, output, errors, cpu = self.spawn(command)
-        turn, figures = _from_json(output, errors, cpu)
+        turn, figures = self._fork("rat.cli.bench", command)
         if figures and figures["answers"]:
             turn.answers = figures["answers"]
             turn.rate = figures["answers_per_second"]
@@ -141,19 +155,9 @@ class Client:
         return turn
 
     def _events(self, server: Server, workload: Workload, seconds: float) -> Turn:
-        command = [
-            sys.executable,
-            "-m",
-            "rat.cli.bench",
-            "sse",
-            server.url + workload.path,
-            "--json",
-            "-d",
-            str(seconds),
-        ]
+        command = ["sse", server.url + workload.path, "--json", "-d", str(seconds)]
         command += ["--clients", str(workload.connections), "--warmup", "0.5", "--server-pid", str(server.process.pid)]
-        _, output, errors, cpu = self.spawn(command)
-        turn, figures = _from_json(output, errors, cpu)
+        turn, figures = self._fork("rat.cli.bench", command)
         if figures:
             turn.answers = figures["events"]
             turn.rate = figures["events_per_second"]
@@ -172,16 +176,23 @@ class Client:
     def _frames(self, server: Server, workload: Workload, seconds: float) -> Turn:
         mode = workload.extra.get("mode")
         if mode and not server.peer.client:
-            command = [sys.executable, "-m", "bench.harness.blob_client", mode, str(server.port)]
-            command += ["--size", str(workload.size), "--call", "" if server.peer.name == FLOOR else workload.path]
-            return self._calls([*command, "-d", str(seconds), "--server-pid", str(server.process.pid)], workload)
+            command = [
+                mode,
+                str(server.port),
+                "--size",
+                str(workload.size),
+                "--call",
+                "" if server.peer.name == FLOOR else workload.path,
+            ]
+            command += ["-d", str(seconds), "--server-pid", str(server.process.pid)]
+            return self._calls("bench.harness.blob_client", command, workload)
         if server.peer.client:
-            command = [sys.executable, "-m", "bench.harness.rpc_client", server.peer.client, str(server.port)]
-            command += ["--in-flight", str(workload.pipeline), "-d", str(seconds)]
+            command = [server.peer.client, str(server.port), "--in-flight", str(workload.pipeline), "-d", str(seconds)]
             if mode == "items":
                 command.append("--stream")
-            return self._calls([*command, "--server-pid", str(server.process.pid)], workload)
-        command = [sys.executable, "-m", "rat.cli.bench", "frames", f"127.0.0.1:{server.port}", "--json"]
+            command += ["--server-pid", str(server.process.pid)]
+            return self._calls("bench.harness.rpc_client", command, workload)
+        command = ["frames", f"127.0.0.1:{server.port}", "--json"]
         command += ["-d", str(seconds), "-c", str(workload.connections), "-p", str(workload.pipeline)]
         command += ["--server-pid", str(server.process.pid)]
         if server.peer.name == FLOOR:
@@ -199,11 +210,10 @@ class Client:
         else:
             (self.work / "expected").write_text(json.dumps(RECORD))
             command += ["--call", workload.path, "--expect-json", str(self.work / "expected")]
-        return self._calls(command, workload)
+        return self._calls("rat.cli.bench", command, workload)
 
-    def _calls(self, command: list[str], workload: Workload) -> Turn:
-        _, output, errors, cpu = self.spawn(command)
-        turn, figures = _from_json(output, errors, cpu)
+    def _calls(self, module: str, command: list[str], workload: Workload) -> Turn:
+        turn, figures = self._fork(module, command)
         if figures and figures["answers"]:
             turn.answers = figures["answers"]
             turn.rate = figures["answers_per_second"]

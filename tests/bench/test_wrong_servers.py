@@ -43,6 +43,7 @@ def run(tmp_path: Path, habits: list[str], *, wrk: bool, threshold: float = 2.0)
         return found
     finally:
         fleet.close()
+        client.close()
 
 
 @pytest.mark.parametrize("wrk", CLIENTS, ids=lambda wrk: "wrk" if wrk else "own")
