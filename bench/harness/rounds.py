@@ -113,7 +113,7 @@ def measure(
         due = peers if number < rounds else _short_of_calm(cells, peers, wrong, rounds, threshold)
         if not due:
             break
-        for peer in due:
+        for peer in due if workload.load is Load.IDLE else _with_second_floor(due):
             if peer.name in wrong:
                 continue
             server = fleet.get(peer, workload)
@@ -121,25 +121,14 @@ def measure(
                 wrong.add(peer.name)
                 continue
             say(f"{workload.title}: round {number + 1}, {peer.name}")
-            # The client that moves large content reads all of it, and asking beside that takes longer than it does.
-            checked = workload.load is not Load.TRANSFER or number == 0
-            fault = check(workload, server.port, client.files, turn=number) if checked else None
-            if fault is None:
-                others = Others(cores)
-                before = _cpu(server)
-                turn = client.run(server, workload, seconds)
-                share = others.share(server=_cpu(server) - before, client=turn.client_cpu)
-                if turn.fault is None and checked and workload.load is not Load.IDLE:
-                    turn.fault = check(workload, server.port, client.files, turn=number + 50)
-            else:
-                turn, share = Turn(fault=fault), 0.0
+            turn, share = _turn(workload, server, client, cores, number, seconds)
             cells.append(_cell(peer, number, turn, share))
+            if turn.fault:
+                wrong.add(peer.name)
             if workload.load is Load.EVENTS and not server.settle():
                 # One that goes on for subscribers that have left takes the core from those whose turn it is.
                 restless.add(peer.name)
                 fleet.retire(peer, workload)
-            if turn.fault:
-                wrong.add(peer.name)
     return {
         "title": workload.title,
         "unit": workload.unit.value,
@@ -151,6 +140,29 @@ def measure(
         "restless": sorted(restless),
         "cells": [as_json(cell) for cell in cells],
     }
+
+
+def _with_second_floor(peers: list[Peer]) -> list[Peer]:
+    """*peers*, the floor once more amid the others: every ratio rests on its turns."""
+    half = 1 + len(peers) // 2
+    return [*peers[:half], *(peer for peer in peers if peer.name == FLOOR), *peers[half:]]
+
+
+def _turn(
+    workload: Workload, server: Server, client: Client, cores: Cores, number: int, seconds: float
+) -> tuple[Turn, float]:
+    """One turn, answers checked before and after, and the share of the cores that others took meanwhile."""
+    # The client that moves large content reads all of it, and asking beside that takes longer than it does.
+    checked = workload.load is not Load.TRANSFER or number == 0
+    if checked and (fault := check(workload, server.port, client.files, turn=number)):
+        return Turn(fault=fault), 0.0
+    others = Others(cores)
+    before = _cpu(server)
+    turn = client.run(server, workload, seconds)
+    share = others.share(server=_cpu(server) - before, client=turn.client_cpu)
+    if turn.fault is None and checked and workload.load is not Load.IDLE:
+        turn.fault = check(workload, server.port, client.files, turn=number + 50)
+    return turn, share
 
 
 def _short_of_calm(cells: list[Cell], peers: list[Peer], wrong: set[str], rounds: int, threshold: float) -> list[Peer]:

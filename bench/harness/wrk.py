@@ -22,19 +22,22 @@ SETTLED = 2
 """Counting begins when each connection has asked this often, or after LATEST of the turn: connecting is not the cost of
 an answer."""
 LATEST = 0.4
+EVERY = 16
+"""Requests from one note of the time to the next."""
 
 
 def turn(client: Client, server: Server, workload: Workload, seconds: float, trace: Trace) -> Turn:
     """Never raises for what the server does: that is the turn's fault."""
     command = ["wrk", "-t1", f"-c{workload.connections}", "-d30s"]
     command += ["-s", str(ROOT / "bench" / "harness" / "load.lua"), server.url]
+    every = max(1, EVERY // workload.pipeline)
     sample = _size_of_answer(server, workload)
     before = server.cpu_seconds()
     with Watch(workload, server.port, client.files) as watch:
         # wrk takes whole seconds only, and ends in good order when it is interrupted.  Short turns come closer to
         # the floor's turn in the same round, and more often fall into a calm moment.
         requests = _table(client.work, server, workload)
-        code, output, errors, cpu = client.spawn(command, seconds, BENCH_REQUESTS=str(requests))
+        code, output, errors, cpu = client.spawn(command, seconds, BENCH_REQUESTS=str(requests), BENCH_EVERY=str(every))
         used = _cpu_since(server, before)
     line = next((line[7:] for line in output.splitlines() if line.startswith("RESULT ")), None)
     if line is None or code:
