@@ -22,7 +22,7 @@ from bench.harness.peer import ALL, FRAMES, Peer
 from bench.harness.peer import discover as discover_peers
 from bench.harness.results import FLOOR
 from bench.harness.rounds import Fleet, Progress, measure
-from bench.harness.workload import Load, Workload
+from bench.harness.workload import Workload
 from bench.instr import CannotCount, export, of_tree
 from bench.peers import rat
 
@@ -65,7 +65,7 @@ def arguments_of(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--client", choices=("auto", "wrk", "own"), default="auto", help="what loads small requests")
     parser.add_argument("--output", type=Path, help="the result file (bench/results/DATE-MACHINE.json)")
     parser.add_argument("--no-repeats", action="store_true", help="disturbed turns are not taken again")
-    parser.add_argument("--no-codec", action="store_true", help="without the codec's short form: five seconds less")
+    parser.add_argument("--no-codec", action="store_true", help="without the codec's short form, as quick runs are")
     parser.add_argument("--no-instructions", action="store_true", help="count none: ten seconds less")
     parser.add_argument("--no-plots", action="store_true")
     parser.add_argument(
@@ -193,7 +193,6 @@ def run(args: argparse.Namespace, peers: list[Peer], skipped: dict[str, str], wo
         with pace, client:
             for work in works:
                 due = [peer for peer in peers if takes_part(peer, work, args.quick, bool(args.peer))]
-                fleet.stop({peer.name for peer in due} if work.load is not Load.IDLE else set())
                 rounds = args.rounds or max(1, round(work.rounds * (QUICK if args.quick else 1.0)))
                 measured[work.name] = measure(
                     work,
@@ -207,6 +206,7 @@ def run(args: argparse.Namespace, peers: list[Peer], skipped: dict[str, str], wo
                     threshold=args.threshold,
                     say=progress,
                 )
+                fleet.close()
     finally:
         progress.clear()
         fleet.close()
@@ -216,7 +216,7 @@ def run(args: argparse.Namespace, peers: list[Peer], skipped: dict[str, str], wo
         counted = instructions(skipped)
         progress.clear()
     shortened = None
-    if not args.no_codec:
+    if not args.no_codec and not args.quick:
         progress("Codec: in process")
         shortened = codec_short(skipped)
         progress.clear()

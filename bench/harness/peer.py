@@ -39,6 +39,7 @@ class Peer:
     needs     distributions that must be installed
     binary    a program that must be on the PATH, and how to ask its version
     client    the protocol, when only its own client speaks it: see rpc_client
+    late      seconds that it needs after it listens
     variables environment variables, from a Start
     """
 
@@ -49,6 +50,7 @@ class Peer:
     needs: tuple[str, ...] = ()
     binary: tuple[str, ...] = ()
     client: str = ""
+    late: float = 0.0
     variables: Callable[[Start], dict[str, str]] = field(default=lambda start: {})
 
     def missing(self) -> str | None:

@@ -17,32 +17,34 @@ from bench.harness.server import DidNotStart, Server
 from bench.harness.turn import Turn
 from bench.harness.workload import Load, Workload
 
-WARM = 0.8
-"""Seconds of load that a new server gets before it is measured; one that served another workload gets one turn."""
+WARM = 0.4
+"""Seconds of load that a new server gets before its small requests are measured: just-in-time compilers, caches."""
+FRESH = 4
+"""Rounds after which servers that move large content or frames are started anew: what an allocator happened to do with
+the first of it stays with a process, and made uvicorn's uploads a third cheaper in two starts of nine."""
 
 
 class Fleet:
-    """The servers that run at the moment, one process for each peer, kept from one workload to the next."""
+    """The servers that run at the moment, one process for each peer."""
 
     def __init__(self, *, files: Path, work: Path, cores: Cores) -> None:
         self._files = files
         self._work = work
         self._cores = cores
-        self._running: dict[tuple[str, str], Server] = {}
+        self._running: dict[str, Server] = {}
         self.broken: dict[str, str] = {}
 
     def get(self, peer: Peer, workload: Workload) -> Server | None:
-        """A server for *workload*; None when the peer does not start, which ``broken`` then tells."""
-        key = _key(peer, workload)
+        """The peer's server, started if need be; None when it does not start, which ``broken`` then tells."""
         if peer.name in self.broken:
             return None
-        server = self._running.get(key)
-        if server is not None and server.process.poll() is None and workload.load is not Load.IDLE:
+        server = self._running.get(peer.name)
+        if server is not None and server.process.poll() is None:
             return server
         if server is not None:
             server.close()
         try:
-            self._running[key] = server = Server(
+            self._running[peer.name] = server = Server(
                 peer,
                 python=sys.executable,
                 files=self._files,
@@ -55,30 +57,17 @@ class Fleet:
             return None
         return server
 
-    def retire(self, peer: Peer, workload: Workload) -> None:
-        """Stop the one that served *workload*: the next turn starts another."""
-        self._running.pop(_key(peer, workload)).close()
-
-    def has(self, peer: Peer, workload: Workload) -> bool:
-        """Whether a server for *workload* runs already."""
-        return _key(peer, workload) in self._running
+    def retire(self, peer: Peer) -> None:
+        """Stop its server: the next turn starts another."""
+        self._running.pop(peer.name).close()
 
     def close(self) -> None:
-        """Stop them all."""
+        """Stop them all: what one workload left behind in a process is not the cost of the next."""
         for server in self._running.values():
             server.process.terminate()
         for server in self._running.values():
             server.close()
         self._running.clear()
-
-    def stop(self, keep: set[str]) -> None:
-        """Stop those whose peers are not in *keep*, and all floors."""
-        for key in [key for key in self._running if key[0] not in keep or key[0] == FLOOR]:
-            self._running.pop(key).close()
-
-
-def _key(peer: Peer, workload: Workload) -> tuple[str, str]:
-    return peer.name, workload.floor_kind if peer.name == FLOOR else ""
 
 
 def measure(
@@ -102,17 +91,17 @@ def measure(
     wrong: set[str] = set()
     restless: set[str] = set()
     if rounds > 1 and workload.load is Load.HTTP:
-        # Just-in-time compilers (Node's) and caches: the first turn of each does not count.
         for peer in peers:
             say(f"{workload.title}: warming up {peer.name}")
-            warm = seconds if fleet.has(peer, workload) else max(seconds, WARM)
             if server := fleet.get(peer, workload):
-                client.run(server, workload, warm)
+                client.run(server, workload, WARM)
     for number in range(max(rounds, most or 0)):
         # After the planned rounds only those go on that have too few calm turns, and the floor they are compared with.
         due = peers if number < rounds else _short_of_calm(cells, peers, wrong, rounds, threshold)
         if not due:
             break
+        if number % FRESH == 0 and workload.load in (Load.TRANSFER, Load.FRAMES):
+            fleet.close()
         for peer in due if workload.load is Load.IDLE else _with_second_floor(due):
             if peer.name in wrong:
                 continue
@@ -125,10 +114,12 @@ def measure(
             cells.append(_cell(peer, number, turn, share))
             if turn.fault:
                 wrong.add(peer.name)
-            if workload.load is Load.EVENTS and not server.settle():
+            if workload.load is Load.IDLE:
+                fleet.retire(peer)
+            elif workload.load is Load.EVENTS and not server.settle():
                 # One that goes on for subscribers that have left takes the core from those whose turn it is.
                 restless.add(peer.name)
-                fleet.retire(peer, workload)
+                fleet.retire(peer)
     return {
         "title": workload.title,
         "unit": workload.unit.value,
@@ -153,7 +144,7 @@ def _turn(
 ) -> tuple[Turn, float]:
     """One turn, answers checked before and after, and the share of the cores that others took meanwhile."""
     # The client that moves large content reads all of it, and asking beside that takes longer than it does.
-    checked = workload.load is not Load.TRANSFER or number == 0
+    checked = workload.load is not Load.TRANSFER or number % FRESH == 0
     if checked and (fault := check(workload, server.port, client.files, turn=number)):
         return Turn(fault=fault), 0.0
     others = Others(cores)

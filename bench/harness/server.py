@@ -72,9 +72,9 @@ class Server:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1.0).close()
             except OSError:
-                time.sleep(0.05)
+                time.sleep(0.02)
             else:
-                time.sleep(0.2)  # granian listens before its worker is ready
+                time.sleep(self.peer.late)
                 return
         self.close()
         raise DidNotStart(f"did not listen within {START_WAIT:.0f} s: {self.tail()}")

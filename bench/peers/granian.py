@@ -22,11 +22,18 @@ def granian(app: str, interface: str, start: Start) -> list[str]:
 
 
 PEERS = [
-    Peer("granian", lambda start: granian("bench.peers.apps.rsgi:app", "rsgi", start), core=True, needs=("granian",)),
+    Peer(
+        "granian",
+        lambda start: granian("bench.peers.apps.rsgi:app", "rsgi", start),
+        core=True,
+        late=0.2,
+        needs=("granian",),
+    ),
     Peer(
         "granian-asgi",
         lambda start: granian("bench.peers.apps.asgi:app", "asginl", start),
         ALL - {"big", "small", "idle"},
+        late=0.2,
         needs=("granian",),
     ),
 ]

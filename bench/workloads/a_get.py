@@ -16,5 +16,5 @@ WORKLOADS = [
     Workload("get-512", "GET, 512 connections", "hello", "/", judge, connections=512, seconds=0.3),
     Workload("browser", "GET, heads of a browser's size", "hello", "/", judge, browser=True),
     # Few connections: a round of all that is under way must be short beside a turn, for the slowest as well.
-    Workload("pipelined", "GET, pipelined x16", "hello", "/", judge, connections=8, pipeline=16, main=True),
+    Workload("pipelined", "GET, pipelined x16", "hello", "/", judge, connections=8, pipeline=16),
 ]

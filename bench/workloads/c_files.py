@@ -21,6 +21,6 @@ WORKLOADS = [
     ),
     Workload(
         "file-64m", "file of 64 MiB", "big", "/files/big.bin", partial(judge, "big.bin"),
-        load=Load.TRANSFER, unit=Unit.GIGABYTE, connections=1, size=BIG, main=True, rounds=6, seconds=0.3,
+        load=Load.TRANSFER, unit=Unit.GIGABYTE, connections=1, size=BIG, main=True, rounds=8, seconds=0.3,
     ),
 ]  # fmt: skip

@@ -28,10 +28,10 @@ def content(number: int) -> bytes:
 WORKLOADS = [
     Workload(
         "upload", "upload of 64 MiB", "upload", "/upload", upload, load=Load.TRANSFER, unit=Unit.GIGABYTE,
-        method="POST", content=content, connections=1, size=SIZE, main=True, quick=True, rounds=6, seconds=0.3,
+        method="POST", content=content, connections=1, size=SIZE, main=True, quick=True, rounds=8, seconds=0.3,
     ),
     Workload(
         "chunked", "64 MiB in chunks", "chunked", "/chunked", chunked, load=Load.TRANSFER, unit=Unit.GIGABYTE,
-        connections=1, size=SIZE, main=True, rounds=6, seconds=0.3,
+        connections=1, size=SIZE, main=True, rounds=8, seconds=0.3,
     ),
 ]  # fmt: skip

@@ -17,21 +17,21 @@ def _none(files: Path) -> Judge:
 
 def _large(name: str, title: str, asks: str, path: str, mode: str, size: int, **more: Any) -> Workload:
     return Workload(name, title, asks, path, _none, load=Load.FRAMES, unit=Unit.GIGABYTE, connections=1, size=size,
-                    rounds=6, extra={"mode": mode}, **more)  # fmt: skip
+                    rounds=12, extra={"mode": mode}, **more)  # fmt: skip
 
 
 WORKLOADS = [
     Workload(
         "frames", "calls over frames, async handler", "frames", "echo", _none, load=Load.FRAMES,
-        floor="frames", connections=1, pipeline=64, main=True, rounds=7,
+        floor="frames", connections=1, pipeline=64, main=True, rounds=12,
     ),
     Workload(
         "frames-plain", "calls over frames, plain handler", "frames-plain", "echo-plain", _none,
-        load=Load.FRAMES, floor="frames", connections=1, pipeline=64, main=True, rounds=7,
+        load=Load.FRAMES, floor="frames", connections=1, pipeline=64, main=True, rounds=12,
     ),
     Workload(
         "items", "records that an async generator streams", "items", "records", _none, load=Load.FRAMES, floor="items",
-        connections=1, main=True, rounds=6, extra={"mode": "items"},
+        connections=1, main=True, rounds=8, extra={"mode": "items"},
     ),
     Workload(
         "frames-idle", "memory of an idle connection of frames", "frames", "", _none, load=Load.IDLE,
