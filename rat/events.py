@@ -46,7 +46,7 @@ class Signal(enum.Enum):
     """What ``next_event`` answers when there is no event."""
 
     NEED_DATA = "the engine waits for bytes of the peer"
-    PAUSED = "a complete message waits until the answer before it is sent"
+    PAUSED = "what has come waits: for the answer before it, or until others have had their turn"
     CLOSED = "nothing will come any more: the peer is done, or this side has announced the close"
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, cast
 
 from rat.errors import ConnectionLost, RemoteProtocolError
-from rat.events import Signal
+from rat.events import PAUSED, Signal
 from rat.flow import Flow
 from rat.frames import events
 from rat.frames.engine import FramesEngine
@@ -27,6 +27,11 @@ __all__ = ["HOLD", "Link", "Peer", "StreamOver"]
 log = logging.getLogger("rat.frames")
 
 _SLAB = 2 * EXACT_FROM
+_TURN = 256
+"""Events after which other connections have their turn: thousands of small frames may come in one read, and uvloop goes
+on reading up to 32 times."""
+_LANE = 128
+"""As many events as one run of the fast lane counts for."""
 _LINGER = 1024 * 1024
 """Most bytes that are read and thrown away while lingering."""
 _threads = threading.local()
@@ -74,8 +79,8 @@ class Peer(PeerSender, asyncio.BufferedProtocol):
     Not safe across threads.  After :meth:`connection_lost` every inbox fails, and who waits for credit gets StreamOver.
     """
 
-    __slots__ = ("_frame_since", "_linger_left", "_progress", "_progress_since", "_slab", "linger_since", "link",
-                 "touched", "transport")  # fmt: skip
+    __slots__ = ("_frame_since", "_linger_left", "_progress", "_progress_since", "_slab", "_turn_handle",
+                 "linger_since", "link", "touched", "transport")  # fmt: skip
 
     transport: asyncio.Transport
     _DISPATCH: ClassVar[dict[type[Any], Callable[[Any, Any], None]]]
@@ -90,6 +95,7 @@ class Peer(PeerSender, asyncio.BufferedProtocol):
         self.touched = 0.0
         """When the peer was last heard."""
         self._slab = _slab()
+        self._turn_handle: asyncio.Handle | None = None
         self._frame_since: float | None = None
         self._linger_left = _LINGER
         self.linger_since = 0.0
@@ -119,6 +125,19 @@ class Peer(PeerSender, asyncio.BufferedProtocol):
         if self.engine.buffer_updated(self._slab, nbytes):
             self.pump()
 
+    def _give_way(self) -> None:
+        """Go on with this connection in the loop's next turn."""
+        self.flow.pause("turn")
+        if self._turn_handle is None:
+            self._turn_handle = self.loop.call_soon(self._next_turn)
+
+    def _next_turn(self) -> None:
+        self._turn_handle = None
+        if self.link is Link.OPEN or self.link is Link.FINISHING:
+            self.pump()
+            if self._turn_handle is None:
+                self.flow.resume("turn")
+
     def eof_received(self) -> bool:
         """The peer will send no more; what it is owed is still sent."""
         if self.link is Link.LINGERING:
@@ -132,9 +151,10 @@ class Peer(PeerSender, asyncio.BufferedProtocol):
         """The transport is gone."""
         self.link = Link.LOST
         self.flow.connection_lost()
-        if self._flush_handle is not None:
-            self._flush_handle.cancel()
-            self._flush_handle = None
+        for handle in (self._flush_handle, self._turn_handle):
+            if handle is not None:
+                handle.cancel()
+        self._flush_handle = self._turn_handle = None
         for inbox in self.inboxes.values():
             inbox.fail(self.lost_error())
         self.inboxes.clear()
@@ -200,14 +220,17 @@ class Peer(PeerSender, asyncio.BufferedProtocol):
         """Take events of the engine, and write what they gave rise to, once."""
         engine, flow = self.engine, self.flow
         next_event, fast_lane, dispatch = engine.next_event, self.fast_lane, self._DISPATCH
-        taken = False
+        taken = 0
         try:
             while True:
+                if taken >= _TURN:
+                    self._give_way()
+                    break
                 if flow.write_paused and not self.reads_when_full:
                     flow.pause("output")
                     break
                 if fast_lane():
-                    taken = True
+                    taken += _LANE
                     if engine.held >= HOLD:
                         self.flush()
                     elif engine.is_drained and not flow.reasons:
@@ -216,11 +239,14 @@ class Peer(PeerSender, asyncio.BufferedProtocol):
                 event = next_event()
                 kind = event.__class__
                 if kind is Signal:
+                    if event is PAUSED:
+                        self._give_way()
+                        break
                     flow.resume("output")
                     if event is Signal.CLOSED:
                         self.finish()
                     break
-                taken = True
+                taken += 1
                 if kind is events.Call:
                     self.call_received(cast(events.Call, event))
                 else:

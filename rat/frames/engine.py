@@ -12,7 +12,7 @@ from typing import Any, Final
 from rat.codec.frame import FLAGS_ALLOWED, Flag, Kind, verify_checksum
 from rat.config import FrameLimits
 from rat.errors import CodecError, RemoteProtocolError
-from rat.events import CLOSED, NEED_DATA, Signal
+from rat.events import CLOSED, NEED_DATA, PAUSED, Signal
 from rat.frames import events
 from rat.frames.payloads import call_from_value, error_from_value, goaway_from_value, pack_goaway
 from rat.frames.pieces import BETWEEN_PIECES, Pieces
@@ -37,6 +37,8 @@ _NONE: Final[Mapping[int, int]] = {}
 _CALLS: Final[Mapping[int, int]] = {Kind.CALL << 24: 0}
 _CALLS_SHARED: Final[Mapping[int, int]] = {Kind.CALL << 24: 0, Kind.CALL << 24 | _SHARED << 16: _SHARED}
 """Headers of calls that need no further judgement: the word that holds kind and flags, and the flags."""
+_SILENT: Final = 256
+"""Most frames without an event, such as PING, that are read in one call."""
 _ON_CONNECTION: Final = frozenset((Kind.HELLO, Kind.PING, Kind.PONG, Kind.GOAWAY))
 _FIXED: Final = {Kind.END: 0, Kind.CANCEL: 0, Kind.CREDIT: 4, Kind.PING: 8, Kind.PONG: 8}
 """Kinds whose payload has one size, in bytes."""
@@ -128,8 +130,12 @@ class FramesEngine(FrameSender):
     # -- events out
 
     def next_event(self) -> events.Event | Signal:
-        """The next event; NEED_DATA; or CLOSED after the peer's end or a failure.  Raises RemoteProtocolError."""
+        """The next event; NEED_DATA; or CLOSED after the peer's end or a failure.  Raises RemoteProtocolError.
+
+        PAUSED when many frames have been read that were none: there is more, and others may be waiting.
+        """
         reader = self._reader
+        silent = 0
         while True:
             try:
                 frame = reader.next_frame()
@@ -145,6 +151,9 @@ class FramesEngine(FrameSender):
                 event = self._receive(word, stream_id, payload)
             if event is not None:
                 return event
+            silent += 1
+            if silent == _SILENT:
+                return PAUSED
 
     def _nothing(self) -> Signal:
         if self.state is ConnectionState.FAILED or self.state is ConnectionState.CLOSED:

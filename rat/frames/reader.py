@@ -20,6 +20,8 @@ frame's beginning is cheaper than one more read.  The buffer has room for the pr
 that one is large as well, not even its beginning is moved; and a read that leaves room says that there was no more."""
 
 _PEEK: Final = 4096
+_EARNEST: Final = 64 * 1024
+"""So much of its first large frame a peer has to send before it gets a buffer for it: a length alone costs nothing."""
 
 _unpack: Final = struct.Struct(">III").unpack_from
 
@@ -34,7 +36,7 @@ class FrameReader:
     into a slab is good until :meth:`release`.  :attr:`is_owned` says which, of the last frame that is a view.
     """
 
-    __slots__ = ("_data", "_end", "_exact", "_exact_head", "_filled", "_pos", "_size", "is_owned", "limit")
+    __slots__ = ("_data", "_earnest", "_end", "_exact", "_exact_head", "_filled", "_pos", "_size", "is_owned", "limit")
 
     _exact_head: tuple[int, int]
     _size: int
@@ -49,6 +51,7 @@ class FrameReader:
         self._end = 0
         self._exact: memoryview | None = None
         self._filled = 0
+        self._earnest = _EARNEST
 
     # -- bytes
 
@@ -148,7 +151,7 @@ class FrameReader:
         stop = pos + length + LENGTH_SIZE
         if stop > self._end or not start <= stop <= start + self.limit:
             parse_length(data[pos : pos + LENGTH_SIZE], limit=self.limit)
-            if length >= EXACT_FROM:
+            if length >= EXACT_FROM and self._end - pos >= self._earnest:
                 self._begin_exact(length - HEADER_SIZE, word, stream_id)
             return None
         self._pos = stop
@@ -170,6 +173,7 @@ class FrameReader:
             return None
         view = self._exact[: self._size]
         self._exact = None
+        self._earnest = 0
         self.is_owned = True
         return (*self._exact_head, view)
 

@@ -86,3 +86,19 @@ def test_what_a_large_frame_holds_is_not_touched_by_what_follows() -> None:
             kept += [frame[2] for frame in iter(reader.next_frame, None)]
         reader.release()
     assert [(len(view), set(view)) for view in kept] == [(LARGE, {number}) for number in range(1, 6)]
+
+
+def test_a_length_alone_gets_no_buffer() -> None:
+    reader = FrameReader(LIMIT)
+    wire = memoryview(wire_of([LIMIT]))
+    sent = 0
+    while sent < 64 * 1024:
+        buffer = reader.get_buffer(SLAB)
+        assert len(buffer) == len(SLAB) - sent
+        buffer[:4096] = wire[sent : sent + 4096]
+        sent += 4096
+        assert reader.buffer_updated(SLAB, 4096)
+        assert reader.next_frame() is None
+        reader.release()
+        assert reader.has_large is (sent >= 64 * 1024)
+    assert reader.wanted() == len(wire) - sent

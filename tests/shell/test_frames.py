@@ -533,6 +533,21 @@ async def test_ten_thousand_open_calls_end_at_the_limit_and_leave_no_task() -> N
         assert len(app.state.log) <= 256
 
 
+async def test_a_peer_that_sends_many_small_frames_at_once_leaves_others_their_turns() -> None:
+    pings = 20_000
+    async with both() as (server, client):
+        async with raw(server) as peer:
+            await peer.hello()
+            peer.writer.write(pack_frame(Kind.PING, 0, 0, b"12345678") * pings)
+            reading = asyncio.create_task(peer.reader.readexactly(20 * pings))
+            calls = 0
+            while not reading.done():
+                assert await client.call("add", 1, 2) == 3
+                calls += 1
+            assert len(await reading) == 20 * pings
+    assert calls > 5
+
+
 DRIBBLES: dict[str, tuple[bool, bytes, float, str]] = {
     "nothing at all": (False, b"", 10.0, ""),
     "half a HELLO": (False, b"\x00\x00\x00\x20\x01", 10.0, "no HELLO after 10 seconds"),
