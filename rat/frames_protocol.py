@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
 
-from rat.call_tasks import CallTasks, Job
+from rat.call_tasks import CallTasks
 from rat.errors import CallError, ClientDisconnected, CodecError, RemoteProtocolError
 from rat.frames import events
 from rat.frames.lane import VALUE_TYPES, FastFramesEngine
@@ -30,6 +31,10 @@ log = logging.getLogger("rat.server")
 
 _PING: Final = b"rat ping"
 _NOBODY: Final = asyncio.Protocol()
+
+
+def _raise(error: BaseException) -> None:
+    raise error
 
 
 class FramesProtocol(Peer):
@@ -150,22 +155,33 @@ class FramesProtocol(Peer):
         """Answer plain calls where they lie, or begin to; whether there were any."""
         if self.engine.has_large:
             return False
-        service, work = self.service, self._work
-        queue = work.queue if work is not None else self._first_job
+        service = self.service
         count, left = self.engine.answer_calls(
-            service.quick_calls, service.later_calls, CallRequest, self, service.context.copy, self._go_on, queue
+            service.quick_calls, service.later_calls, CallRequest, self, service.context.copy, self._go_on, self._step
         )
         service.counters.requests += count
         if left is not None:
             self.call_received(left)
-        elif not count:
-            return False
-        if self._work is not None:
-            self._work.start()
-        return True
+            return True
+        return count > 0
 
-    def _first_job(self, job: Job) -> None:
-        self._working().queue(job)
+    def _step(self, name: str, work: Any) -> Any:
+        """What *work* gives in its first step: its rest if it waits.  *work* itself where that needs its own task."""
+        service = self.service
+        if type(work) is not CoroutineType or name in service.waits or not service.standing_task.is_ready():
+            return work
+        try:
+            return service.standing_task.step(work)
+        except Exception:
+            raise
+        except BaseException as error:
+            if isinstance(error, SystemExit | KeyboardInterrupt):
+                self.leave(error)
+            raise CallError("cancelled", "the call was cancelled by the server") from error
+
+    def leave(self, error: SystemExit | KeyboardInterrupt) -> None:
+        """*error* ends the process, from the loop: uvloop keeps to itself what comes out of a transport's callback."""
+        self.loop.call_soon(_raise, error)
 
     def _go_on(self, stream_id: int, name: str, result: Any, error: Exception | None) -> None:
         """The fast lane has called the handler, which gave no value yet."""
@@ -177,7 +193,7 @@ class FramesProtocol(Peer):
             except CodecError as unsendable:
                 self.fail(name, stream_id, unsendable)
         else:
-            self._working().queue((stream_id, name, result))
+            self._working().begin(stream_id, name, result)
 
     def _begin(self, call: events.Call, result: Any, seconds: float | None) -> None:
         """Go on with a call whose handler gave no value yet, for *seconds* or as long as the caller says."""
@@ -188,8 +204,7 @@ class FramesProtocol(Peer):
             seconds = asked if seconds is None else min(seconds, asked)
         if seconds is not None:
             work.deadlines[stream_id] = self.now() + seconds
-        work.queue((stream_id, call.name, result))
-        work.start()
+        work.begin(stream_id, call.name, result)
 
     def _working(self) -> CallTasks:
         """Where handlers that wait are at work; made for the first of them."""

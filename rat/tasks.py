@@ -21,7 +21,7 @@ from types import coroutine
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import getweakrefcount
 
-__all__ = ["EAGER", "Begun", "StandingTask", "bears_marks", "first_step", "holders", "spawn"]
+__all__ = ["EAGER", "Begun", "StandingTask", "first_step", "spawn"]
 
 T = TypeVar("T")
 Work = Coroutine[Any, Any, None]
@@ -58,12 +58,12 @@ else:
         return asyncio.Task(work, loop=loop, name=_NAME, context=context.copy())
 
 
-def holders(task: asyncio.Task[Any]) -> tuple[int, int]:
+def _holders(task: asyncio.Task[Any]) -> tuple[int, int]:
     """How many hold *task*, and how many do so weakly.  To be called from one and the same place before and after."""
     return _references(task), getweakrefcount(task)
 
 
-def bears_marks(task: Any, context: Context, base: Context) -> bool:
+def _bears_marks(task: Any, context: Context, base: Context) -> bool:
     """Somebody has left something in *task*, whose context was *base* and is *context*: the next work would find it."""
     return bool(
         task._callbacks
@@ -232,7 +232,7 @@ class ReferenceSeat:
         loop, task = self._loop, self._task
         if task is None:
             raise RuntimeError("no task stands ready")
-        self._references, self._weak_references = holders(task)
+        self._references, self._weak_references = _holders(task)
         _enter_task(loop, task)
         self.in_use = True
         try:
@@ -246,9 +246,9 @@ class ReferenceSeat:
         task = self._task
         if (
             task is None
-            or holders(task) != (self._references, self._weak_references)
+            or _holders(task) != (self._references, self._weak_references)
             or self.cancellation is not None
-            or bears_marks(task, self._context, self._base)
+            or _bears_marks(task, self._context, self._base)
         ):
             self.replace()
 
@@ -308,6 +308,16 @@ class StandingTask(Seat):
         # Who waits for all tasks of the loop must not wait for one that has nothing to do.
         _unregister_task(task)
         setattr(task, _LOG_DESTROYED, False)
+
+    def step(self, work: Coroutine[Any, Any, T]) -> T | Begun:
+        """Take the first step of *work* as the task; what it gives, or raises.  ``go_on`` follows a Begun at once."""
+        result = None
+        try:
+            result = self.call(first_step, work)
+        finally:
+            if type(result) is not Begun:
+                self.put_back()
+        return result
 
     def go_on(self, work: Work) -> asyncio.Task[None] | None:
         """Give *work* to the task for good, which takes a step of it at once; None when it was the last."""

@@ -40,16 +40,16 @@ class FastFramesEngine(FramesEngine):
         owner: Any,
         new_context: Callable[[], Any],
         begin: Callable[[int, str, Any, Exception | None], None],
-        queue: Callable[[tuple[int, str, Any]], None],
+        step: Callable[[str, Any], Any],
     ) -> tuple[int, events.Call | None]:
         """Answer the calls that are next, as far as they are plain.
 
         Each function gets what *new_request* makes of *owner*, stream id and name, and the arguments, in a context of
         its own.  Where that gives no value yet, or an exception, *begin* is called with stream id, name, result and
-        exception.  A function of *later* does nothing before what it gives is awaited: it needs no context, and that
-        goes to *queue* with stream id and name.  Returns how many calls were taken, and one more that is for others to
-        answer, if there is one.  Whatever else is next is left to ``next_event``.  Raises RemoteProtocolError as that
-        does.
+        exception.  A function of *later* does nothing before *step* is called with name and what it gave: it needs no
+        context, and the result is that of *step*.  Returns how many calls were taken, and one more that is for others
+        to answer, if there is one.  Whatever else is next is left to ``next_event``.  Raises RemoteProtocolError as
+        that does.
         """
         reader, writer, calls, limit = self._reader, self._writer, self._calls, self._limits.streams
         if writer.direct < 0 or not self._fast or self.state is not ConnectionState.OPEN:
@@ -63,36 +63,38 @@ class FastFramesEngine(FramesEngine):
         count, held = 0, 0
         left: events.Call | None = None
         for stream_id, name, args in incoming:
-            function = functions.get(name)
+            function, is_later = functions.get(name), False
             if function is None:
                 self._last_remote = stream_id
                 if isinstance(args, CodecError):
                     raise self._refuse("value", f"CALL frame on stream {stream_id}: {args}")
-                if (function := later.get(name)) is not None:
-                    count += 1
-                    calls[stream_id] = None
-                    try:
-                        queue((stream_id, name, function(new_request((owner, stream_id, name)), *args)))
-                    except TypeError as error:
-                        begin(stream_id, name, None, error)
-                    out = writer.out
-                    if len(calls) >= limit:
-                        break
-                    continue
-                left = self._opened(0, stream_id, args if name is None else [name, args])
-                if left is None:
-                    continue
-                break
+                function, is_later = later.get(name), True
+                if function is None:
+                    left = self._opened(0, stream_id, args if name is None else [name, args])
+                    if left is None:
+                        continue
+                    break
             count += 1
             problem: Exception | None = None
             result: Any = None
             try:
-                if len(args) == 1:
+                if is_later:
+                    # It may send items, or give its call up.
+                    calls[stream_id] = None
+                    result = step(name, function(new_request((owner, stream_id, name)), *args))
+                elif len(args) == 1:
                     result = new_context().run(function, new_request((owner, stream_id, name)), args[0])
                 else:
                     result = new_context().run(function, new_request((owner, stream_id, name)), *args)
+                if is_later:
+                    if writer.out is not out:
+                        out, held = writer.out, 0
+                    if stream_id not in calls:
+                        continue
                 if type(result) in _DIRECT:
                     message = encode(result)
+                    if is_later:
+                        del calls[stream_id]
                     size = len(message)
                     if size <= room:
                         out.append(pack_value(word, stream_id, message))
@@ -103,6 +105,8 @@ class FastFramesEngine(FramesEngine):
                         break
                     continue
             except Exception as error:
+                if is_later and stream_id not in calls:
+                    continue
                 problem = error
             calls[stream_id] = None
             self._last_remote = stream_id

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -222,3 +223,86 @@ def test_which_handlers_begin_later() -> None:
 
     assert [begins_later(handler) for handler in (coroutine, items, Handler().method)] == [True, True, True]
     assert [begins_later(handler) for handler in (plain, lambda request: coroutine(request), Handler())] == [False] * 3
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_a_handler_that_is_cancelled_by_what_it_awaits_answers_so(waits: bool) -> None:
+    app = make_app()
+
+    @app.call("awaits what is cancelled")
+    async def awaits(request: CallRequest) -> None:
+        if waits:
+            await asyncio.sleep(0)
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future.cancel()
+        await future
+
+    async with both(app) as (server, client), asyncio.timeout(5):
+        for _ in range(2):
+            with pytest.raises(CallError, match="cancelled by the server"):
+                await client.call("awaits what is cancelled")
+        assert await client.call("keep", 1) == 1
+        assert server.service.counters.handler_errors == 0
+
+
+@pytest.mark.parametrize("name", ["exit", "stream"])
+async def test_a_handler_that_ends_the_process_does_so_from_the_loop(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app()
+
+    @app.call("exit")
+    async def leave(request: CallRequest) -> None:
+        raise SystemExit(3)
+
+    @app.call("stream")
+    async def stream(request: CallRequest) -> AsyncIterator[int]:
+        if request.name == "stream":
+            raise SystemExit(3)
+        yield 1
+
+    async with both(app) as (_, client), asyncio.timeout(5):
+        left: list[BaseException] = []
+        monkeypatch.setattr("rat.frames_protocol._raise", left.append)
+        answer = client.call(name) if name == "exit" else anext(client.stream(name))
+        with pytest.raises(CallError, match="cancelled by the server"):
+            await answer
+        assert [type(error) for error in left] == [SystemExit]
+        assert await client.call("keep", 1) == 1
+
+
+async def test_a_handler_that_sends_items_before_it_answers() -> None:
+    app = make_app()
+
+    @app.call("counts")
+    async def counts(request: CallRequest, number: int) -> str:
+        for item in range(number):
+            await request.send(item)
+        return "done"
+
+    async with serving(app) as server, raw(server) as peer, asyncio.timeout(5):
+        await peer.hello()
+        peer.writer.write(b"".join(call_frame(1 + 2 * number, "counts", number) for number in range(3)))
+        peer.writer.write_eof()
+        assert kinds(await peer.rest()) == [
+            *[Kind.RESULT, Kind.ITEM, Kind.RESULT],
+            *[Kind.ITEM, Kind.ITEM, Kind.RESULT],
+        ]
+
+
+async def test_a_handler_that_gives_its_connection_up_in_its_first_step() -> None:
+    app = make_app()
+
+    @app.call("abort")
+    async def abort(request: CallRequest) -> str:
+        [connection] = app.state.server.service.connections
+        connection.abort()
+        return "nobody reads this"
+
+    async with serving(app) as server, raw(server) as peer, asyncio.timeout(5):
+        app.state.server = server
+        await peer.hello()
+        peer.writer.write(b"".join(call_frame(1 + 2 * number, "abort") for number in range(3)))
+        with suppress(ConnectionResetError):
+            assert await peer.reader.read() == b""
+        assert server.service.counters.handler_errors == 0
