@@ -252,6 +252,8 @@ class Peer(PeerSender, asyncio.BufferedProtocol):
                 else:
                     dispatch[kind](self, event)
                 if engine.held >= HOLD:
+                    # Nothing holds what came any more: the next large frame may be read into the same memory.
+                    del event
                     self.flush()
                     if engine.is_drained and not flow.reasons:
                         break

@@ -47,15 +47,16 @@ class PeerSender:
 
     def flush(self) -> None:
         """Write what the engine has gathered."""
-        held = self.engine.held
-        out = self.engine.take()
-        if out:
-            flow = self.flow
-            if held < _JOIN_BELOW:
-                flow.hold(b"".join(out))
-            else:
-                flow.write(out)
-            flow.flush()
+        engine = self.engine
+        if not engine.has_output:
+            return
+        held, flow = engine.held, self.flow
+        out = engine.take()
+        if held < _JOIN_BELOW:
+            flow.hold(b"".join(out))
+        else:
+            flow.write(out)
+        flow.flush()
 
     def flush_soon(self) -> None:
         """Write what the engine has gathered when the loop's turn ends: one write for all who ask in it."""
