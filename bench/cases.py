@@ -282,6 +282,41 @@ def _pieces(size: int) -> Repeat:
     return repeat
 
 
+def _events() -> Repeat:
+    """One event of an async generator, as it leaves: a JSON object of 50 bytes."""
+    from rat import Rat
+
+    app = Rat()
+    asked = 0
+
+    @app.sse("/")
+    async def events(request: Any) -> Any:
+        for number in range(asked):
+            yield {"token": "stream", "index": number % 10, "finish": None}
+
+    loop, protocol, transport = _connected(app)
+    event = b'data: {"token":"stream","index":1,"finish":null}\n\n'
+
+    async def run(count: int) -> None:
+        nonlocal asked
+        asked = count
+        before = transport.size
+        protocol.data_received(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        turns = 0
+        while not bytes(transport.last).endswith(b"0\r\n\r\n"):
+            await asyncio.sleep(0)
+            turns += 1
+            assert turns < 10 * count + 1000, "no end"
+        transport.last = b""
+        assert len(event) * count <= transport.size - before <= (len(event) + 10) * count + 500
+
+    def repeat(count: int) -> None:
+        loop.run_until_complete(run(count))
+
+    repeat(4)
+    return repeat
+
+
 def _connected(app: Any) -> tuple[Any, Any, _Socketless]:
     """A loop, and a connection of *app* on it that has no socket."""
     import uvloop
@@ -351,6 +386,7 @@ CASES = [
     Case("request, JSON of 1 KB echoed", lambda: _request(True, CONTENT)),
     Case("piece of 64 KiB in chunks", lambda: _pieces(64 << 10), 1000),
     Case("piece of 100 bytes in chunks", lambda: _pieces(100), 1000),
+    Case("event of a generator", _events, 1000),
     Case("request, file of 10 KiB", lambda: _file(False), exact=False),
     Case("request, file of 10 KiB, browser's head", lambda: _file(True), exact=False),
     Case("64 calls over frames, async", lambda: cases_frames.calls(True), 20),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import re
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -30,11 +29,12 @@ __all__ = [
 HEARTBEAT = b":\n\n"
 """A comment without text: it keeps proxies and stalled readers honest, and no client sees it."""
 
-_LINE_END = re.compile(rb"\r\n|\r|\n")
-_NOT_IN_NAMES = re.compile("[\r\n\0]")
+_NOT_IN_NAMES = "\r\n\0"
+# A union written where it is used is made anew each time.
+_BYTES = (bytes, bytearray, memoryview)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ServerSentEvent:
     """One event.
 
@@ -54,6 +54,8 @@ class ServerSentEvent:
     retry: float | None = None
     comment: str | None = None
 
+    # Not frozen: that makes an event cost three times as much (10,000 instructions more).  So its names are looked at
+    # when it is sent as well.
     def __post_init__(self) -> None:
         check_name("event", self.event)
         check_name("id", self.id)
@@ -76,8 +78,9 @@ Event: TypeAlias = ServerSentEvent | EncodedEvent | str | bytes | dict[str, Any]
 
 def check_name(what: str, value: str | None) -> None:
     """Raise ValueError when *value* cannot be the value of the field *what*."""
-    if value is not None and (found := _NOT_IN_NAMES.search(value)):
-        raise ValueError(f"{what} {value!r} has {found.group()!r} at {found.start()}")
+    if value is not None and ("\n" in value or "\r" in value or "\0" in value):
+        found = min(value.index(wrong) for wrong in _NOT_IN_NAMES if wrong in value)
+        raise ValueError(f"{what} {value!r} has {value[found]!r} at {found}")
 
 
 def retry_field(seconds: float) -> bytes:
@@ -87,20 +90,31 @@ def retry_field(seconds: float) -> bytes:
     return b"retry: %d\n" % round(seconds * 1000)
 
 
+def _lines(name: bytes, text: bytes) -> bytes:
+    """*text* as fields of *name*, which ends with a colon: one for each of its lines, which end with LF, CR or both."""
+    # Half of what ``in`` costs, and a tenth of an expression.
+    if text.find(b"\n") < 0 and text.find(b"\r") < 0:
+        return b"".join((name, text, b"\n"))
+    lines = text.splitlines()
+    if text[-1] in b"\r\n":
+        # Behind the last line end is a line as well, an empty one.
+        lines.append(b"")
+    return b"".join([part for line in lines for part in (name, line, b"\n")])
+
+
 def encode_data(data: Any) -> bytes:
     """The data field's lines for *data*.  Raises TypeError for what is no JSON, UnicodeError for what is no UTF-8."""
     if isinstance(data, str):
-        text = data.encode()
-    elif isinstance(data, bytes | bytearray | memoryview):
+        return _lines(b"data: ", data.encode())
+    if isinstance(data, _BYTES):
         text = bytes(data)
         text.decode()
-    else:
-        try:
-            # JSON by orjson has no line ends.
-            return b"data: %b\n" % orjson.dumps(data)
-        except orjson.JSONEncodeError as error:
-            raise TypeError(f"event data of type {type(data).__name__} is no JSON: {error}") from None
-    return b"".join([b"data: %b\n" % line for line in _LINE_END.split(text)])
+        return _lines(b"data: ", text)
+    try:
+        # JSON by orjson has no line ends.
+        return b"".join((b"data: ", orjson.dumps(data), b"\n"))
+    except orjson.JSONEncodeError as error:
+        raise TypeError(f"event data of type {type(data).__name__} is no JSON: {error}") from None
 
 
 def encode_event(event: Event) -> bytes:
@@ -111,11 +125,13 @@ def encode_event(event: Event) -> bytes:
         return encode_data(event) + b"\n"
     parts = []
     if event.comment is not None:
-        parts += [b": %b\n" % line for line in _LINE_END.split(event.comment.encode())]
+        parts.append(_lines(b": ", event.comment.encode()))
     if event.event is not None:
-        parts.append(b"event: %b\n" % event.event.encode())
+        check_name("event", event.event)
+        parts += (b"event: ", event.event.encode(), b"\n")
     if event.id is not None:
-        parts.append(b"id: %b\n" % event.id.encode())
+        check_name("id", event.id)
+        parts += (b"id: ", event.id.encode(), b"\n")
     if event.retry is not None:
         parts.append(retry_field(event.retry))
     if event.data is not None:

@@ -38,6 +38,16 @@ def test_wire(event: Event, wire: bytes) -> None:
     assert encode_event(event) == wire
 
 
+@pytest.mark.parametrize(("name", "value", "at"), [("event", "a\nb", 1), ("id", "\0", 0), ("id", "a\r\n", 1)])
+def test_a_name_that_would_end_its_line_is_refused_when_made_and_when_sent(name: str, value: str, at: int) -> None:
+    with pytest.raises(ValueError, match=f"{name} .* has .* at {at}"):
+        ServerSentEvent("x", **{name: value})  # type: ignore[arg-type]
+    event = ServerSentEvent("x")
+    setattr(event, name, value)
+    with pytest.raises(ValueError, match=f"{name} .* has .* at {at}"):
+        encode_event(event)
+
+
 names = st.text(st.characters(exclude_characters="\r\n\0", codec="utf-8"), max_size=8)
 texts = st.text(st.sampled_from("ab: \r\n\0\u2028\x85é\ufeff"), max_size=12)
 
