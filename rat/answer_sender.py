@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 from rat.answer_log import close, log_access, log_cut, log_refused
 from rat.coding import COMPRESS_FROM, coded, plain_fields
 from rat.errors import ClientDisconnected, LocalProtocolError
+from rat.event_sender import send_events
 from rat.events import (
     CompleteResponse,
     FieldLines,
@@ -31,6 +32,7 @@ from rat.responses import Deferred, Pieces, Response, piece_bytes
 from rat.sendfile import send_region
 from rat.stages import Cause, Stage
 from rat.stream.compress import CompressedPieces
+from rat.stream.heartbeat import EventBytes
 
 if TYPE_CHECKING:
     from rat.flow import Flow
@@ -241,7 +243,10 @@ class AnswerSender:
                 # It was still being made when the others were told.
                 self.cause = Cause.DRAINING
                 raise asyncio.CancelledError
-            await self._iterate(iterator)
+            if type(iterator) is EventBytes:
+                await send_events(self, iterator, _YIELD_AFTER)
+            else:
+                await self._iterate(iterator)
         except asyncio.CancelledError:
             if self.cause not in (Cause.DRAINING, Cause.HALF_CLOSED) or not isinstance(response, EventStream):
                 # An answer that is broken off must not look whole.

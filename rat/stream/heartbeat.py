@@ -1,8 +1,9 @@
 """A stream of events as bytes, with a comment whenever it has been silent for some time.
 
-The events are pulled by one task of their own for as long as the stream lasts: a heartbeat must not disturb a source
-that is in the middle of a step, and a generator that holds a timeout or a task group across its yields must be
-stepped by one task.  Knows no connection; time comes from the loop, or from whatever else has its two verbs.
+Who reads the bytes has the events pulled by one task of their own for as long as the stream lasts: a heartbeat must not
+disturb a source that is in the middle of a step, and a generator that holds a timeout or a task group across its yields
+must be stepped by one task.  Who can send a heartbeat at any time takes the events over, and needs no such task.  Knows
+no connection; time comes from the loop, or from whatever else has its two verbs.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, Final, Protocol
 
 from rat.stream.sse import HEARTBEAT, Event, close_source, encode_event, retry_field
 
-__all__ = ["HEARTBEAT_AFTER", "EventBytes", "Timers", "event_bytes"]
+__all__ = ["HEARTBEAT_AFTER", "EventBytes", "Heartbeat", "Timers", "event_bytes"]
 
 HEARTBEAT_AFTER: Final = 15.0
 """Seconds of silence, where nothing else is said."""
@@ -38,6 +39,36 @@ class Timers(Protocol):
     def time(self) -> float: ...
 
     def call_later(self, delay: float, callback: Callable[[], object], /) -> Cancellable: ...
+
+
+class Heartbeat:
+    """Calls *beat* whenever *seconds* have passed since the last ``touch``, and since the last call."""
+
+    __slots__ = ("_beat", "_clock", "_due", "_seconds", "_timer")
+
+    def __init__(self, clock: Timers, seconds: float, beat: Callable[[], object]) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self._beat = beat
+        self._due = clock.time() + seconds
+        self._timer = clock.call_later(seconds, self._look)
+
+    def touch(self) -> None:
+        """Something else was sent."""
+        self._due = self._clock.time() + self._seconds
+
+    def stop(self) -> None:
+        """Call it no more."""
+        self._timer.cancel()
+
+    def _look(self) -> None:
+        # One timer for each silence, not for each event.
+        left = self._due - self._clock.time()
+        if left <= 0:
+            self._beat()
+            self.touch()
+            left = self._seconds
+        self._timer = self._clock.call_later(left, self._look)
 
 
 def event_bytes(
@@ -115,6 +146,17 @@ class EventBytes(AsyncIterator[bytes]):
             self._error = None
             raise error or StopAsyncIteration
         return taken
+
+    def take_over(self) -> tuple[bytes, AsyncIterable[Event]]:
+        """What stands before the first event, and the source, for who will iterate and close it.
+
+        Raises RuntimeError when an event has been asked for, or the stream was closed.
+        """
+        if self._state is not _State.IDLE:
+            raise RuntimeError("the stream of events is being read, or was closed")
+        self._state = _State.ENDED
+        opening, self._retry = self._retry or b"", None
+        return opening, self._events
 
     async def aclose(self) -> None:
         """Stop the source where it waits, and close it.  Raises what that raised."""

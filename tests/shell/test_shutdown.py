@@ -125,6 +125,61 @@ async def test_an_event_stream_says_goodbye() -> None:
         assert app.state.left.is_set()
 
 
+async def test_an_event_stream_whose_source_goes_on_says_goodbye_all_the_same() -> None:
+    app = make_app()
+
+    @app.sse("/stubborn")
+    async def stubborn(request: Request) -> AsyncIterator[str]:
+        try:
+            yield "first"
+            app.state.entered.set()
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            while True:
+                yield "one more"
+        finally:
+            app.state.left.set()
+
+    async with serving(app) as server, connect(server) as client, asyncio.timeout(10):
+        await client.send(b"GET /stubborn HTTP/1.1\r\n" + HOST + b"\r\n")
+        await client.head()
+        assert await client.chunk() == b"data: first\n\n"
+        await app.state.entered.wait()
+        closing = asyncio.create_task(server.close())
+        rest = b""
+        while chunk := await client.chunk():
+            rest += chunk
+        assert rest.startswith(b"data: one more\n\nevent: rat.close\n")
+        assert app.state.left.is_set()
+        await closing
+
+
+async def test_an_event_stream_is_one_task_from_its_handler_to_its_end() -> None:
+    app = make_app()
+    seen: list[int] = []
+
+    @app.sse("/same")
+    async def same(request: Request) -> AsyncIterator[int]:
+        try:
+            for number in range(3):
+                seen.append(id(asyncio.current_task()))
+                async with asyncio.timeout(10):
+                    await asyncio.sleep(0)
+                    yield number
+        finally:
+            seen.append(id(asyncio.current_task()))
+
+    async with serving(app) as server, connect(server) as client, asyncio.timeout(10):
+        await client.send(b"GET /same HTTP/1.1\r\n" + HOST + b"\r\n")
+        await client.head()
+        rest = b""
+        while chunk := await client.chunk():
+            rest += chunk
+        assert rest == b"data: 0\n\ndata: 1\n\ndata: 2\n\n"
+    assert len(seen) == 4
+    assert len(set(seen)) == 1
+
+
 async def test_a_chunked_answer_is_finished() -> None:
     app = make_app()
     server = RatServer(app, port=0)

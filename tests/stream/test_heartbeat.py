@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from rat.stream.heartbeat import EventBytes, event_bytes
+from rat.stream.heartbeat import EventBytes, Heartbeat, event_bytes
 from rat.stream.sse import HEARTBEAT, Event
 from tests.support.timers import FakeTimers
 
@@ -253,3 +253,44 @@ async def test_aclose_raises_what_closing_raised() -> None:
     await anext(pieces)
     with pytest.raises(OSError, match="cannot close"):
         await pieces.aclose()
+
+
+def test_a_heartbeat_comes_after_each_silence_and_has_one_timer() -> None:
+    beats: list[float] = []
+    heartbeat = Heartbeat(timers, 15.0, lambda: beats.append(timers.now - 1000.0))
+    for _ in range(10):
+        timers.advance(10.0)
+        heartbeat.touch()
+        assert timers.pending == 1
+    assert beats == []
+    timers.advance(14.5)
+    assert beats == []
+    for due in (115.0, 130.0, 145.0):
+        timers.advance(15.0)
+        assert beats[-1] == due
+    heartbeat.stop()
+    timers.advance(100.0)
+    assert len(beats) == 3
+
+
+async def test_who_takes_the_events_over_has_the_source_itself() -> None:
+    source = Source()
+    pieces = stream(source, retry=2)
+    assert pieces.take_over() == (b"retry: 2000\n\n", source)
+    with pytest.raises(RuntimeError, match="being read, or was closed"):
+        pieces.take_over()
+    with pytest.raises(StopAsyncIteration):
+        await anext(pieces)
+    await pieces.aclose()
+    assert (source.asked, source.closed) == (0, 0)
+
+
+async def test_events_that_are_being_read_cannot_be_taken_over() -> None:
+    source = Source()
+    source.queue.put_nowait("a")
+    pieces = stream(source)
+    assert await anext(pieces) == b"data: a\n\n"
+    with pytest.raises(RuntimeError, match="being read, or was closed"):
+        pieces.take_over()
+    await pieces.aclose()
+    assert source.closed == 1
