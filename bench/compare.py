@@ -246,7 +246,7 @@ def main(arguments: list[str]) -> int:
         counted.add("instructions")
     print(f"old  {old['date']}  {old['commit']}\nnew  {new['date']}  {new['commit']}\n")
     beside = "in the same rounds" if args.new is None else "the change is beside that of all others in both files"
-    print(f"cost of the same work, old and new; {beside}\n")
+    print(f"cost of the same work, old and new, at the pace half-way between their turns; {beside}\n")
     for change in changes:
         print(line(change))
     if args.all and near:

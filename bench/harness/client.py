@@ -156,7 +156,7 @@ class Client:
 
     def _events(self, server: Server, workload: Workload, seconds: float) -> Turn:
         command = ["sse", server.url + workload.path, "--json", "-d", str(seconds)]
-        command += ["--clients", str(workload.connections), "--warmup", "0.5", "--server-pid", str(server.process.pid)]
+        command += ["--clients", str(workload.connections), "--warmup", "0.3", "--server-pid", str(server.process.pid)]
         turn, figures = self._fork("rat.cli.bench", command)
         if figures:
             turn.answers = figures["events"]

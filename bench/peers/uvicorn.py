@@ -26,5 +26,10 @@ PEERS = [
     Peer(
         "uvicorn", uvicorn("bench.peers.apps.asgi:app", "httptools"), PLAIN, core=True, needs=("uvicorn", "httptools")
     ),
-    Peer("uvicorn-h11", uvicorn("bench.peers.apps.asgi:app", "h11"), PLAIN - {"events"}, needs=("uvicorn", "h11")),
+    Peer(
+        "uvicorn-h11",
+        uvicorn("bench.peers.apps.asgi:app", "h11"),
+        PLAIN & {"hello", "json", "echo"},
+        needs=("uvicorn", "h11"),
+    ),
 ]
