@@ -94,11 +94,11 @@ class CallTasks:
             self._cancelled(stream_id)
         except StreamOver:
             log.debug("call %s of %s was over before its stream was", name, owner.client)
-        except Exception as error:
+        except GeneratorExit:
+            # The loop is gone, and nobody runs this any more.
+            raise
+        except BaseException as error:
             owner.fail(name, stream_id, error)
-        except (SystemExit, KeyboardInterrupt) as error:
-            owner.leave(error)
-            self._cancelled(stream_id)
         finally:
             self.tasks.pop(stream_id, None)
             self._over(stream_id)

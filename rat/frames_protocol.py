@@ -146,7 +146,7 @@ class FramesProtocol(Peer):
                 if call.is_open:
                     self.forget(stream_id)
                 return
-        except Exception as error:
+        except BaseException as error:
             self.fail(name, stream_id, error)
             return
         self._begin(call, result, procedure.timeout)
@@ -170,20 +170,9 @@ class FramesProtocol(Peer):
         service = self.service
         if type(work) is not CoroutineType or name in service.waits or not service.standing_task.is_ready():
             return work
-        try:
-            return service.standing_task.step(work)
-        except Exception:
-            raise
-        except BaseException as error:
-            if isinstance(error, SystemExit | KeyboardInterrupt):
-                self.leave(error)
-            raise CallError("cancelled", "the call was cancelled by the server") from error
+        return service.standing_task.step(work)
 
-    def leave(self, error: SystemExit | KeyboardInterrupt) -> None:
-        """*error* ends the process, from the loop: uvloop keeps to itself what comes out of a transport's callback."""
-        self.loop.call_soon(_raise, error)
-
-    def _go_on(self, stream_id: int, name: str, result: Any, error: Exception | None) -> None:
+    def _go_on(self, stream_id: int, name: str, result: Any, error: BaseException | None) -> None:
         """The fast lane has called the handler, which gave no value yet."""
         if error is not None:
             self.fail(name, stream_id, blame(error, name))
@@ -212,9 +201,15 @@ class FramesProtocol(Peer):
             self._work = CallTasks(self)
         return self._work
 
-    def fail(self, name: str, stream_id: int, error: Exception) -> None:
+    def fail(self, name: str, stream_id: int, error: BaseException) -> None:
         """Tell the caller of *error*, as far as that is its business."""
-        told = failure(error, name)
+        if isinstance(error, asyncio.CancelledError | SystemExit | KeyboardInterrupt):
+            told = CallError("cancelled", "the call was cancelled by the server")
+            if not isinstance(error, asyncio.CancelledError):
+                # It ends the process, from the loop: uvloop keeps to itself what comes out of a transport's callback.
+                self.loop.call_soon(_raise, error)
+        else:
+            told = failure(error, name)
         if told.code == "internal":
             self.service.counters.handler_errors += 1
         if not self.engine.is_live(stream_id) or self.link is Link.LOST:

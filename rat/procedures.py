@@ -207,7 +207,7 @@ class Procedure:
             raise blame(error, self.name) from None
 
 
-def blame(error: Exception, name: str) -> Exception:
+def blame(error: BaseException, name: str) -> BaseException:
     """*error* of a handler, caught where it was called: CallError ``bad_arguments`` if the arguments did not fit it."""
     if not isinstance(error, TypeError) or error.__traceback__ is None or error.__traceback__.tb_next is not None:
         return error

@@ -89,13 +89,17 @@ def _rest(work: Coroutine[Any, Any, T], awaited: object) -> Generator[Any, Any, 
             work.close()
             raise
         except BaseException as error:
-            try:
-                awaited = work.throw(error)
-            except StopIteration as stop:
-                return stop.value  # type: ignore[no-any-return]
+            thrown = error
         else:
             result: T = yield from work.__await__()
             return result
+        # Thrown from here, not from where it was caught: it is not the context of what *work* raises later.
+        try:
+            awaited = work.throw(thrown)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+        finally:
+            del thrown
 
 
 class Begun:

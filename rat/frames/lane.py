@@ -39,7 +39,7 @@ class FastFramesEngine(FramesEngine):
         new_request: Callable[[tuple[Any, int, str]], Any],
         owner: Any,
         new_context: Callable[[], Any],
-        begin: Callable[[int, str, Any, Exception | None], None],
+        begin: Callable[[int, str, Any, BaseException | None], None],
         step: Callable[[str, Any], Any],
     ) -> tuple[int, events.Call | None]:
         """Answer the calls that are next, as far as they are plain.
@@ -75,43 +75,42 @@ class FastFramesEngine(FramesEngine):
                         continue
                     break
             count += 1
-            problem: Exception | None = None
+            problem: BaseException | None = None
             result: Any = None
             try:
                 if is_later:
-                    # It may send items, or give its call up.
+                    # It may send items, and with them what has been gathered.
                     calls[stream_id] = None
                     result = step(name, function(new_request((owner, stream_id, name)), *args))
+                    if writer.out is not out:
+                        out, held = writer.out, 0
                 elif len(args) == 1:
                     result = new_context().run(function, new_request((owner, stream_id, name)), args[0])
                 else:
                     result = new_context().run(function, new_request((owner, stream_id, name)), *args)
-                if is_later:
-                    if writer.out is not out:
-                        out, held = writer.out, 0
-                    if stream_id not in calls:
-                        continue
                 if type(result) in _DIRECT:
                     message = encode(result)
-                    if is_later:
-                        del calls[stream_id]
                     size = len(message)
                     if size <= room:
                         out.append(pack_value(word, stream_id, message))
                     else:
                         self._value(Kind.RESULT, flags, stream_id, (message,))
+                    if is_later:
+                        del calls[stream_id]
                     held += size
                     if held >= _HOLD:
                         break
                     continue
-            except Exception as error:
-                if is_later and stream_id not in calls:
-                    continue
+            except BaseException as error:
                 problem = error
-            calls[stream_id] = None
-            self._last_remote = stream_id
+            if not is_later:
+                calls[stream_id] = None
+                self._last_remote = stream_id
             begin(stream_id, name, result, problem)
-            out = writer.out
+            # Its traceback holds this frame.
+            problem = None
+            if writer.out is not out:
+                out, held = writer.out, 0
             if len(calls) >= limit:
                 break
         reader.skip(incoming.position)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from contextvars import ContextVar
@@ -11,7 +13,9 @@ from typing import Any
 import pytest
 
 from rat import Rat
+from rat.client import connect
 from rat.codec.frame import Kind, pack_frame
+from rat.config import FrameLimits
 from rat.errors import CallError
 from rat.procedures import CallRequest, begins_later
 from tests.frames.support import call_frame, kinds
@@ -245,7 +249,7 @@ async def test_a_handler_that_is_cancelled_by_what_it_awaits_answers_so(waits: b
         assert server.service.counters.handler_errors == 0
 
 
-@pytest.mark.parametrize("name", ["exit", "stream"])
+@pytest.mark.parametrize("name", ["exit", "plain", "stream"])
 async def test_a_handler_that_ends_the_process_does_so_from_the_loop(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,6 +257,10 @@ async def test_a_handler_that_ends_the_process_does_so_from_the_loop(
 
     @app.call("exit")
     async def leave(request: CallRequest) -> None:
+        raise SystemExit(3)
+
+    @app.call("plain")
+    def leave_at_once(request: CallRequest) -> None:
         raise SystemExit(3)
 
     @app.call("stream")
@@ -264,7 +272,7 @@ async def test_a_handler_that_ends_the_process_does_so_from_the_loop(
     async with both(app) as (_, client), asyncio.timeout(5):
         left: list[BaseException] = []
         monkeypatch.setattr("rat.frames_protocol._raise", left.append)
-        answer = client.call(name) if name == "exit" else anext(client.stream(name))
+        answer = anext(client.stream(name)) if name == "stream" else client.call(name)
         with pytest.raises(CallError, match="cancelled by the server"):
             await answer
         assert [type(error) for error in left] == [SystemExit]
@@ -288,6 +296,76 @@ async def test_a_handler_that_sends_items_before_it_answers() -> None:
             *[Kind.RESULT, Kind.ITEM, Kind.RESULT],
             *[Kind.ITEM, Kind.ITEM, Kind.RESULT],
         ]
+
+
+async def test_items_that_are_sent_before_a_handler_waits_count() -> None:
+    app = make_app()
+
+    @app.call("more than the window")
+    async def more(request: CallRequest) -> str:
+        for _ in range(300):
+            await request.send("x" * 1000)
+        return "done"
+
+    async with both(app) as (_, client), asyncio.timeout(5):
+        seen = 0
+        async for item in client.stream("more than the window"):
+            seen += len(item)
+            await asyncio.sleep(0)
+        assert seen == 300_000
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_whatever_a_handler_raises_and_whatever_it_gives_the_caller_is_told(waits: bool) -> None:
+    app = make_app()
+
+    class Unusual(BaseException):
+        pass
+
+    @app.call("raises")
+    async def raises(request: CallRequest) -> None:
+        if waits:
+            await asyncio.sleep(0)
+        raise Unusual
+
+    @app.call("too large")
+    async def too_large(request: CallRequest) -> str:
+        if waits:
+            await asyncio.sleep(0)
+        return "x" * 60_000
+
+    limits = FrameLimits(payload=50_000, assembled=50_000)
+    async with serving(app) as server, connect(f"rat://127.0.0.1:{server.port}", limits=limits) as client:
+        async with asyncio.timeout(5):
+            for name in ("raises", "too large"):
+                with pytest.raises(CallError, match="internal"):
+                    await client.call(name)
+        assert server.service.counters.handler_errors == 2
+
+
+async def test_what_a_handler_raises_is_not_kept() -> None:
+    app = make_app()
+    raised: list[weakref.ref[BaseException]] = []
+
+    @app.call("fails")
+    async def fails(request: CallRequest) -> None:
+        error = CallError("expected", "as agreed")
+        raised.append(weakref.ref(error))
+        try:
+            raise error
+        finally:
+            del error
+
+    async with serving(app) as server, raw(server) as peer, asyncio.timeout(5):
+        await peer.hello()
+        gc.disable()
+        try:
+            peer.writer.write(call_frame(1, "fails"))
+            peer.writer.write_eof()
+            assert kinds(await peer.rest()) == [Kind.ERROR]
+            assert raised[0]() is None
+        finally:
+            gc.enable()
 
 
 async def test_a_handler_that_gives_its_connection_up_in_its_first_step() -> None:
