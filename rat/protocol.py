@@ -68,6 +68,9 @@ _OPEN: Final = Link.OPEN
 _NO_REQUEST: Final = Stage.IDLE
 _SENDING: Final = Stage.SENDING
 _HEAD: Final = HttpState.HEAD
+_TURN: Final = 64
+"""Requests that one connection may have answered before others have their turn: one read can bring ten thousand, which
+would take 100 ms, and the loop may read 32 times in a row."""
 _BETWEEN: Final = HttpState.IDLE
 
 
@@ -223,8 +226,12 @@ class HttpProtocol(asyncio.Protocol):
             return
         self._advancing = True
         engine, exchange, flow = self.engine, self.exchange, self.flow
+        left = _TURN
         try:
             while exchange.stage is _NO_REQUEST and self.link is _OPEN:
+                if not left:
+                    self._give_way()
+                    break
                 if flow.write_paused:
                     # The client does not read: it gets no more answers to be kept, and is not read either.
                     flow.pause("inflight")
@@ -241,6 +248,7 @@ class HttpProtocol(asyncio.Protocol):
                         flow.resume_all()
                     break
                 if type(event) is RequestReceived:
+                    left -= 1
                     self._start(event)
                 elif event is CLOSED:
                     self.close()
@@ -251,6 +259,17 @@ class HttpProtocol(asyncio.Protocol):
         finally:
             self._advancing = False
         self._flush()
+
+    def _give_way(self) -> None:
+        """Go on in the loop's next turn, with what is here already."""
+        if "turn" not in self.flow.reasons:
+            self.flow.pause("turn")
+            self.service.loop.call_soon(self._next_turn)
+
+    def _next_turn(self) -> None:
+        self.flow.resume("turn")
+        if self.link is _OPEN:
+            self.advance()
 
     def _start(self, request: RequestReceived) -> None:
         """Have *request* answered, as far as that goes without waiting."""

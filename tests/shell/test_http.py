@@ -100,6 +100,27 @@ async def test_requests_follow_each_other_on_one_connection() -> None:
         assert server.statistics()["requests"] == 3
 
 
+async def test_who_pipelines_much_does_not_keep_others_waiting() -> None:
+    app = Rat()
+    order: list[str] = []
+
+    @app.get("/{who}")
+    def note(request: Request, who: str) -> str:
+        order.append(who)
+        return who
+
+    async with serving(app) as server, connect(server) as greedy, connect(server) as modest:
+        many = 2000
+        greedy.writer.write(b"GET /greedy HTTP/1.1\r\nHost: h\r\n\r\n" * many)
+        modest.writer.write(b"GET /modest HTTP/1.1\r\nHost: h\r\n\r\n")
+        async with asyncio.timeout(10):
+            assert (await modest.answer()).content == b"modest"
+            for _ in range(many):
+                assert (await greedy.answer()).content == b"greedy"
+        assert order.index("modest") < many // 2
+        assert order.count("greedy") == many
+
+
 async def test_pipelined_requests_are_answered_in_order() -> None:
     targets = [b"/plain", b"/async", b"/users/7?q=a&q=b", b"/chunks", b"/sync-chunks", b"/nowhere"] * 20
     async with serving(make_app()) as server, connect(server) as client:
