@@ -27,8 +27,9 @@ from rat.events import (
 )
 from rat.eventstream import EventStream
 from rat.messages import Request
+from rat.pieces import Pieces, piece_bytes
 from rat.problems import problem
-from rat.responses import Deferred, Pieces, Response, piece_bytes
+from rat.responses import Deferred, Response
 from rat.sendfile import send_region
 from rat.stages import Cause, Stage
 from rat.stream.compress import CompressedPieces

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from rat.errors import ClientDisconnected
 from rat.http1.fieldsearch import combined_value
 from rat.problems import ErrorHandlers, answer_error
-from rat.responses import Deferred, Response, begin_stream, json_response, normalise
+from rat.responses import Deferred, Response
+from rat.returned import begin_stream, json_response, normalise
 from rat.stream.iterators import threaded
 from rat.tasks import Begun, first_step
 

@@ -16,7 +16,8 @@ import orjson
 from rat.errors import ClientDisconnected, HTTPError, RemoteProtocolError
 from rat.fields import field_lines
 from rat.http1.answer import REASONS
-from rat.responses import Response, normalise
+from rat.responses import Response
+from rat.returned import normalise
 from rat.values import quality
 
 if TYPE_CHECKING:

@@ -1,36 +1,35 @@
-"""The answer of a handler, and the one shape that everything a handler may return is brought into.
+"""The answer of a handler.
 
 Knows no connection: the shell sends what ``field_lines`` and ``body`` say.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import quote
 
 from rat.cookies import cookie_field
 from rat.events import Buffer, FieldLines, FileRegion
-from rat.fields import Headers, HeaderSource, MutableHeaders, encode_field, field_lines
+from rat.fields import HeaderSource, MutableHeaders, encode_field, field_lines
+from rat.pieces import Pieces
 from rat.stream.blob import FilePieces
 from rat.stream.iterators import threaded
-from rat.values import DATA_VALUE, dump_data_value, dump_json, prefers_data_value
+from rat.values import dump_json
 
 if TYPE_CHECKING:
     from rat.messages import Request
 
 __all__ = [
+    "BYTES_FIELDS",
+    "NO_FIELDS",
+    "TEXT_FIELDS",
     "Deferred",
     "JSONResponse",
-    "Pieces",
     "RedirectResponse",
     "Response",
-    "begin_stream",
     "checked_status",
-    "json_response",
-    "normalise",
-    "piece_bytes",
 ]
 
 Body: TypeAlias = "bytes | list[Buffer | FileRegion] | AsyncIterable[bytes]"
@@ -38,13 +37,10 @@ Trailers: TypeAlias = "HeaderSource | Callable[[], HeaderSource] | None"
 
 _COPY_BELOW = 64 * 1024
 _new: Final = object.__new__
-_NO_FIELDS: FieldLines = ()
-_TEXT_FIELDS: FieldLines = ((b"content-type", b"text/plain; charset=utf-8"),)
-_BYTES_FIELDS: FieldLines = ((b"content-type", b"application/octet-stream"),)
+NO_FIELDS: FieldLines = ()
+TEXT_FIELDS: FieldLines = ((b"content-type", b"text/plain; charset=utf-8"),)
+BYTES_FIELDS: FieldLines = ((b"content-type", b"application/octet-stream"),)
 _JSON_FIELDS: FieldLines = ((b"content-type", b"application/json"),)
-# The answer was chosen by Accept: RFC 9110, section 12.5.5.
-_CHOSEN_JSON_FIELDS: FieldLines = ((b"content-type", b"application/json"), (b"vary", b"accept"))
-_CHOSEN_DATA_VALUE_FIELDS: FieldLines = ((b"content-type", DATA_VALUE.encode()), (b"vary", b"accept"))
 
 
 _TYPES_KEPT: Final = 128
@@ -107,7 +103,7 @@ class Response:
             self.closers = self._headers = self._trailers = None
             self.is_open_ended = False
             if content_type is None:
-                self._fields = _BYTES_FIELDS if body else _NO_FIELDS
+                self._fields = BYTES_FIELDS if body else NO_FIELDS
             else:
                 self._fields = _types.get(content_type) or _type_fields(content_type)
             return
@@ -116,7 +112,7 @@ class Response:
         self.closers = None
         self._headers = None
         self._trailers = trailers
-        self._fields = _NO_FIELDS
+        self._fields = NO_FIELDS
         self.is_open_ended = False
         default = self._take(body)
         if trailers is not None and not callable(trailers):
@@ -140,13 +136,13 @@ class Response:
         """Bring *body* into its shape; the fields that describe it."""
         if isinstance(body, bytes):
             self.body = body
-            return _BYTES_FIELDS if body else _NO_FIELDS
+            return BYTES_FIELDS if body else NO_FIELDS
         if isinstance(body, str):
             self.body = body.encode("utf-8")
-            return _TEXT_FIELDS
+            return TEXT_FIELDS
         if body is None:
             self.body = b""
-            return _NO_FIELDS
+            return NO_FIELDS
         if isinstance(body, bytearray):
             self.body = bytes(body)
         elif isinstance(body, memoryview):
@@ -165,7 +161,7 @@ class Response:
             self.body = Pieces(threaded(body))
         else:
             raise TypeError(f"body is {type(body).__name__}, expected bytes, str or an iterable of them")
-        return _BYTES_FIELDS
+        return BYTES_FIELDS
 
     @staticmethod
     def of(body: bytes, fields: FieldLines, status: int = 200) -> Response:
@@ -310,78 +306,6 @@ class RedirectResponse(Response):
         self.headers["location"] = quote(location, safe=":/?#[]@!$&'()*+,;=%~-._")
 
 
-def piece_bytes(piece: object) -> bytes:
-    """One piece of a stream: text is encoded.  Raises TypeError for what is neither text nor bytes."""
-    if type(piece) is bytes:
-        return piece
-    if isinstance(piece, str):
-        return piece.encode("utf-8")
-    if isinstance(piece, Buffer):
-        return bytes(piece)
-    raise TypeError(f"a stream yielded {type(piece).__name__}, expected bytes or str")
-
-
-class Pieces:
-    """The pieces of a stream as ``piece_bytes`` has them.
-
-    Who wants one coroutine less for each piece takes the *source* after the *first* piece and calls it himself.
-    """
-
-    __slots__ = ("_first", "_iterator", "_source")
-
-    def __init__(self, source: AsyncIterable[Any], first: tuple[Any, ...] = ()) -> None:
-        """*first* holds the piece that *source* has given already, if it has."""
-        self._source = source
-        self._first = first
-        self._iterator: AsyncIterator[Any] | None = None
-
-    def __aiter__(self) -> Pieces:
-        return self
-
-    async def __anext__(self) -> bytes:
-        if self._iterator is None:
-            self._iterator = self._source.__aiter__()
-        if self._first:
-            (piece,), self._first = self._first, ()
-        else:
-            piece = await self._iterator.__anext__()
-        return piece_bytes(piece)
-
-    @property
-    def has_first(self) -> bool:
-        """A piece of the source has been taken already, and is still to be given."""
-        return bool(self._first)
-
-    @property
-    def source(self) -> AsyncIterator[Any]:
-        """The pieces as they come from where they are made."""
-        if self._iterator is None:
-            self._iterator = self._source.__aiter__()
-        return self._iterator
-
-    async def aclose(self) -> None:
-        """Close the source, also one that was never started."""
-        close = getattr(self._iterator or self._source, "aclose", None)
-        if close is not None:
-            await close()
-
-
-async def begin_stream(source: AsyncIterable[Any]) -> Response:
-    """A stream of *source* whose first piece is awaited here, so that what is raised before it can become an answer.
-
-    Text in the first piece makes it text/plain.
-    """
-    iterator = source.__aiter__()
-    try:
-        first = await iterator.__anext__()
-    except StopAsyncIteration:
-        return Response.of(b"", _NO_FIELDS)
-    response = Response.of(b"", _TEXT_FIELDS if isinstance(first, str) else _BYTES_FIELDS)
-    response.body = Pieces(iterator, (first,))
-    response.is_open_ended = True
-    return response
-
-
 class Deferred(Response):
     """An answer that is still being made, for callers that cannot wait: ``prepare`` gives it."""
 
@@ -402,62 +326,3 @@ def checked_status(status: object) -> int:
     if not 200 <= status <= 599:
         raise ValueError(f"status is {int(status)}, expected a number from 200 to 599")
     return int(status)
-
-
-def json_response(value: object) -> Response:
-    """The answer to a client that prefers JSON, or does not say."""
-    return Response.of(dump_json(value), _CHOSEN_JSON_FIELDS)
-
-
-def _from_value(value: object, accept: str | None) -> Response:
-    if accept is not None and prefers_data_value(accept):
-        return Response.of(dump_data_value(value), _CHOSEN_DATA_VALUE_FIELDS)
-    return json_response(value)
-
-
-def _from_tuple(value: Sequence[Any], accept: str | None) -> Response:
-    if len(value) not in (2, 3):
-        raise TypeError(f"a tuple of {len(value)} was returned, expected (body, status) or (body, status, headers)")
-    body, status = value[0], checked_status(value[1])
-    if isinstance(body, tuple):
-        raise TypeError("the body of a returned tuple is a tuple itself")
-    response = Response.of(b"", _NO_FIELDS) if body is None else normalise(body, accept)
-    response.status = status
-    if len(value) == 3 and value[2] is not None:
-        if not isinstance(value[2], Headers | Iterable) or isinstance(value[2], str | bytes):
-            raise TypeError(f"headers are {type(value[2]).__name__}, expected a mapping or (name, value) pairs")
-        response.headers.update(value[2])
-        if response.is_open_ended and "content-length" in response.headers:
-            response.is_open_ended = False
-    return response
-
-
-def normalise(value: object, accept: str | None = None) -> Response:
-    """The Response that *value*, as returned by a handler, stands for.
-
-    *accept* is the Accept field of the request, where it asks for DataValue.  Raises TypeError for what a handler may
-    not return, CodecError for a dict or list that cannot be encoded.
-    """
-    kind = type(value)
-    if kind is dict or kind is list:
-        return _from_value(value, accept)
-    if kind is str:
-        return Response.of(value.encode("utf-8"), _TEXT_FIELDS)  # type: ignore[attr-defined]
-    if isinstance(value, Response):
-        return value
-    if kind is bytes:
-        return Response.of(value, _BYTES_FIELDS)  # type: ignore[arg-type]
-    if value is None:
-        return Response.of(b"", _NO_FIELDS, 204)
-    if kind is tuple:
-        return _from_tuple(value, accept)  # type: ignore[arg-type]
-    if isinstance(value, str | bytearray | memoryview | bytes):
-        return Response(value)
-    if isinstance(value, dict | list):
-        return _from_value(value, accept)
-    if isinstance(value, AsyncIterable | Iterator):
-        return Response(value)
-    raise TypeError(
-        f"a handler returned {kind.__name__}, expected Response, dict, list, str, bytes, None, an iterator, "
-        "(body, status) or (body, status, headers)"
-    )

@@ -145,7 +145,7 @@ def cli_page() -> str:
 
 TABLES = {
     "An HTTP/1.1 connection, without I/O": ("rat.http1.state", "TRANSITIONS"),
-    "An HTTP/1.1 connection and its socket": ("rat.protocol", "TRANSITIONS"),
+    "An HTTP/1.1 connection and its socket": ("rat.link", "TRANSITIONS"),
     "One request and its answer": ("rat.stages", "TRANSITIONS"),
     "The content of a request": ("rat.stream.body", "TRANSITIONS"),
     "A subscription of the hub": ("rat.stream.delivery", "TRANSITIONS"),

@@ -15,7 +15,7 @@ from rat import EventStream, JSONResponse, RedirectResponse, Response, ServerSen
 from rat.codec import decode
 from rat.errors import CodecError
 from rat.events import Buffer, FileRegion
-from rat.responses import normalise
+from rat.returned import normalise
 from tests.app.support import answer, content_of
 
 TEXT = "text/plain; charset=utf-8"

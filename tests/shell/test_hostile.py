@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rat import EventStream, FileResponse, Rat, RatServer, Request, Response, ServerConfig, ServerSentEvent, Timeouts
-from rat.protocol import TRANSITIONS, Link, Step
+from rat.link import TRANSITIONS, Link, Step
 from tests.support.serving import Client, SteppedClock, connect, serving
 from tests.support.sse import parse
 
