@@ -268,17 +268,17 @@ class AnswerSender:
 
     async def _iterate(self, iterator: AsyncIterator[bytes]) -> None:
         """Send the pieces as they come; they come no faster than the client reads."""
-        send, flow = self.engine.send, self.flow
+        content, flow = self.engine.content, self.flow
         since_yield = 0
         if type(iterator) is Pieces:
             # One coroutine less for each piece.
             if iterator.has_first:
-                flow.write(send(ResponseContent(await iterator.__anext__())))  # type: ignore[arg-type]
+                flow.write(content(await iterator.__anext__()))  # type: ignore[arg-type]
             iterator = iterator.source
         async for piece in iterator:
             if type(piece) is not bytes:
                 piece = piece_bytes(piece)
-            flow.write(send(ResponseContent(piece)))  # type: ignore[arg-type]
+            flow.write(content(piece))  # type: ignore[arg-type]
             if flow.write_paused:
                 await flow.drain()
                 since_yield = 0

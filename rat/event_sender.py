@@ -10,7 +10,6 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from rat.errors import ClientDisconnected
-from rat.events import ResponseContent
 from rat.stream.heartbeat import EventBytes, Heartbeat
 from rat.stream.sse import HEARTBEAT, close_source, encode_event
 
@@ -25,23 +24,23 @@ async def send_events(sender: AnswerSender, events: EventBytes, yield_after: int
 
     The source is closed, whatever happens.  Raises what it raises, and ClientDisconnected.
     """
-    flow, send, loop = sender.flow, sender.engine.send, sender.service.loop
+    flow, content, loop = sender.flow, sender.engine.content, sender.service.loop
     opening, source = events.take_over()
 
     def beat() -> None:
         if not flow.write_paused:
-            flow.write(send(ResponseContent(HEARTBEAT)))  # type: ignore[arg-type]
+            flow.write(content(HEARTBEAT))  # type: ignore[arg-type]
 
     heartbeat = Heartbeat(loop, events.heartbeat, beat) if events.heartbeat else None
     iterator = None
     since_yield = 0
     try:
         if opening:
-            flow.write(send(ResponseContent(opening)))  # type: ignore[arg-type]
+            flow.write(content(opening))  # type: ignore[arg-type]
         iterator = aiter(source)
         async for event in iterator:
             piece = encode_event(event)
-            flow.write(send(ResponseContent(piece)))  # type: ignore[arg-type]
+            flow.write(content(piece))  # type: ignore[arg-type]
             if heartbeat is not None:
                 heartbeat.touch()
             if flow.write_paused:

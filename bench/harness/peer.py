@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
-ALL = frozenset({"hello", "json", "echo", "upload", "chunked", "big", "small", "events", "idle"})
+ALL = frozenset({"hello", "json", "echo", "upload", "chunked", "tokens", "big", "small", "events", "idle"})
 FRAMES = frozenset({"frames", "frames-plain", "blobs", "blob-streams", "items"})
 
 

@@ -20,7 +20,7 @@ PEERS = [
     Peer(
         "sse-starlette",
         uvicorn(f"{APPS}.sse_starlette_app:app", "httptools"),
-        frozenset({"events"}),
+        frozenset({"events", "tokens"}),
         needs=("sse-starlette", "uvicorn", "httptools"),
     ),
 ]

@@ -21,7 +21,7 @@ def uvicorn(app: str, http: str) -> Callable[[Start], list[str]]:
     return lambda start: [start.python, "-m", "uvicorn", app, "--port", str(start.port), "--http", http, *COMMON]
 
 
-PLAIN = frozenset({"hello", "json", "echo", "upload", "chunked", "events", "idle"})
+PLAIN = frozenset({"hello", "json", "echo", "upload", "chunked", "tokens", "events", "idle"})
 PEERS = [
     Peer(
         "uvicorn", uvicorn("bench.peers.apps.asgi:app", "httptools"), PLAIN, core=True, needs=("uvicorn", "httptools")

@@ -161,6 +161,11 @@ _LENGTH: Final = Framing.LENGTH
 _CHUNKED: Final = Framing.CHUNKED
 
 
+_CHUNK_HEADS_KEPT: Final = 512
+# Most events are small, and writing a number costs as much as all else here.
+_CHUNK_HEADS: Final = [b"%x\r\n" % size for size in range(_CHUNK_HEADS_KEPT)]
+
+
 class ContentWriter:
     """Frames the content of one answer as it was planned.
 
@@ -179,8 +184,8 @@ class ContentWriter:
         if not size or self._framing is _NONE:
             return []
         if self._framing is _CHUNKED:
-            head = b"%x\r\n" % size
-            if size < JOIN_BELOW and not isinstance(data, FileRegion):
+            head = _CHUNK_HEADS[size] if size < _CHUNK_HEADS_KEPT else b"%x\r\n" % size
+            if size < JOIN_BELOW and (type(data) is bytes or not isinstance(data, FileRegion)):
                 return [b"".join((head, data, b"\r\n"))]
             return [head, data, b"\r\n"]
         if self._framing is _LENGTH:

@@ -115,7 +115,7 @@ class AnswerSide(ABC):
             wire = self.answer(event.status, event.fields, event.content)
             return self._send_complete(event) if wire is None else [wire]
         if kind is ResponseContent:
-            return self._send_content(event.data)
+            return self.content(event.data)
         if kind is ResponseStart:
             plan = self._plan(event.status, event.fields, None)
             head = self._head(plan)
@@ -141,7 +141,8 @@ class AnswerSide(ABC):
             return [head]
         return [b"".join((head, content))] if plan.length < JOIN_BELOW else [head, content]
 
-    def _send_content(self, data: Buffer | FileRegion) -> Wire:
+    def content(self, data: Buffer | FileRegion) -> Wire:
+        """What ``send`` gives for a ResponseContent of *data*: an event less for each piece.  Raises as ``send``."""
         if self._writer is None:
             raise LocalProtocolError(f"content of an answer that is {self._answer.value}")
         try:

@@ -90,39 +90,49 @@ def retry_field(seconds: float) -> bytes:
     return b"retry: %d\n" % round(seconds * 1000)
 
 
-def _lines(name: bytes, text: bytes) -> bytes:
-    """*text* as fields of *name*, which ends with a colon: one for each of its lines, which end with LF, CR or both."""
+def _lines(name: bytes, text: bytes, end: bytes = b"\n") -> bytes:
+    """*text* as fields of *name*, which ends with a colon: one for each of its lines, which end with LF, CR or both.
+
+    *end* is what stands behind the last one.
+    """
     # Half of what ``in`` costs, and a tenth of an expression.
     if text.find(b"\n") < 0 and text.find(b"\r") < 0:
-        return b"".join((name, text, b"\n"))
+        return b"".join((name, text, end))
     lines = text.splitlines()
     if text[-1] in b"\r\n":
         # Behind the last line end is a line as well, an empty one.
         lines.append(b"")
-    return b"".join([part for line in lines for part in (name, line, b"\n")])
+    return b"\n".join([name + line for line in lines]) + end
 
 
-def encode_data(data: Any) -> bytes:
-    """The data field's lines for *data*.  Raises TypeError for what is no JSON, UnicodeError for what is no UTF-8."""
-    if isinstance(data, str):
-        return _lines(b"data: ", data.encode())
-    if isinstance(data, _BYTES):
-        text = bytes(data)
-        text.decode()
-        return _lines(b"data: ", text)
+def _json(data: Any, end: bytes) -> bytes:
     try:
         # JSON by orjson has no line ends.
-        return b"".join((b"data: ", orjson.dumps(data), b"\n"))
+        return b"".join((b"data: ", orjson.dumps(data), end))
     except orjson.JSONEncodeError as error:
         raise TypeError(f"event data of type {type(data).__name__} is no JSON: {error}") from None
 
 
+def encode_data(data: Any, end: bytes = b"\n") -> bytes:
+    """The data field's lines for *data*.  Raises TypeError for what is no JSON, UnicodeError for what is no UTF-8."""
+    if isinstance(data, str):
+        return _lines(b"data: ", data.encode(), end)
+    if isinstance(data, _BYTES):
+        text = bytes(data)
+        text.decode()
+        return _lines(b"data: ", text, end)
+    return _json(data, end)
+
+
 def encode_event(event: Event) -> bytes:
     """The bytes of *event*, the empty line that dispatches it included."""
+    if type(event) is dict:
+        # What most generators yield.
+        return _json(event, b"\n\n")
     if isinstance(event, EncodedEvent):
         return event.wire
     if not isinstance(event, ServerSentEvent):
-        return encode_data(event) + b"\n"
+        return encode_data(event, b"\n\n")
     parts = []
     if event.comment is not None:
         parts.append(_lines(b": ", event.comment.encode()))

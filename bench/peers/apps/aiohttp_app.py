@@ -8,7 +8,7 @@ import orjson
 import uvloop
 from aiohttp import web
 
-from bench.peers.apps.common import BACKLOG, HELLO, MESSAGE, PIECE, PIECES, Ticker, files
+from bench.peers.apps.common import BACKLOG, HELLO, MESSAGE, PIECE, PIECES, TOKENS, Ticker, files, token_bytes
 
 ticker = Ticker()
 
@@ -41,6 +41,15 @@ async def chunked(request: web.Request) -> web.StreamResponse:
     return stream
 
 
+async def tokens(request: web.Request) -> web.StreamResponse:
+    stream = web.StreamResponse(headers={"content-type": "text/event-stream", "cache-control": "no-store"})
+    stream.enable_chunked_encoding()
+    await stream.prepare(request)
+    for number in range(TOKENS):
+        await stream.write(token_bytes(number))
+    return stream
+
+
 async def events(request: web.Request) -> web.StreamResponse:
     stream = web.StreamResponse(headers={"content-type": "text/event-stream", "cache-control": "no-store"})
     stream.enable_chunked_encoding()
@@ -64,6 +73,7 @@ def main() -> None:
             web.post("/upload", upload),
             web.get("/chunked", chunked),
             web.get("/events", events),
+            web.get("/tokens", tokens),
             web.static("/files", files()),
         ]
     )

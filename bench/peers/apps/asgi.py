@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from bench.peers.apps.common import HELLO, MESSAGE, PIECE, PIECES, Ticker
+from bench.peers.apps.common import HELLO, MESSAGE, PIECE, PIECES, TOKENS, Ticker, token_bytes
 
 ticker = Ticker()
 TEXT = (b"content-type", b"text/plain; charset=utf-8")
@@ -71,6 +71,14 @@ async def chunked(scope: dict[str, Any], receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
+async def tokens(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    fields = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": 200, "headers": fields})
+    for number in range(TOKENS):
+        await send({"type": "http.response.body", "body": token_bytes(number), "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
 async def events(scope: dict[str, Any], receive: Any, send: Any) -> None:
     fields = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
     await send({"type": "http.response.start", "status": 200, "headers": fields})
@@ -100,4 +108,5 @@ ROUTES = {
     "/upload": upload,
     "/chunked": chunked,
     "/events": events,
+    "/tokens": tokens,
 }

@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 HELLO = b"Hello, World!"
 MESSAGE: dict[str, Any] = {
     "id": 4711,
@@ -24,6 +26,8 @@ MESSAGE: dict[str, Any] = {
 PIECE = bytes(range(256)) * 256
 PIECES = 1024
 """``/chunked`` answers PIECES pieces of 64 KiB: 64 MiB."""
+TOKENS = 200
+"""``/tokens`` answers TOKENS small events, each made when its turn comes."""
 INTERVAL = 0.1
 """Seconds between two events."""
 BACKLOG = 2048
@@ -34,6 +38,16 @@ EVENT_PADDING = "x" * 40
 def files() -> Path:
     """The directory of ``big.bin`` and ``small.bin``."""
     return Path(os.environ["BENCH_FILES"])
+
+
+def token(number: int) -> dict[str, Any]:
+    """The data of one event of ``/tokens``, as a model's answer comes."""
+    return {"index": number, "token": f"word {number % 10}", "finish": None}
+
+
+def token_bytes(number: int) -> bytes:
+    """The same as it goes into the stream."""
+    return b"data: %b\n\n" % orjson.dumps(token(number))
 
 
 def event_data(number: int) -> str:

@@ -15,7 +15,7 @@ from typing import cast
 import orjson
 import uvloop
 
-from bench.peers.apps.common import HELLO, INTERVAL, MESSAGE, PIECE, PIECES, event_bytes, files
+from bench.peers.apps.common import HELLO, INTERVAL, MESSAGE, PIECE, PIECES, TOKENS, event_bytes, files, token_bytes
 
 UPLOAD_SIZE = 64 << 20
 
@@ -115,6 +115,18 @@ class Chunked(Floor):
         self.go()
 
 
+class Tokens(Floor):
+    """Small events in chunks, each made when its turn comes."""
+
+    def data_received(self, data: bytes) -> None:
+        pieces = [b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"]
+        for number in range(TOKENS):
+            event = token_bytes(number)
+            pieces.append(b"%x\r\n%b\r\n" % (len(event), event))
+        pieces.append(b"0\r\n\r\n")
+        self.transport.write(b"".join(pieces))
+
+
 class Big(Floor):
     """64 MiB by os.sendfile, waiting for the socket through a duplicate of its descriptor."""
 
@@ -174,6 +186,7 @@ KINDS: dict[str, type[Floor]] = {
     "big": Big,
     "upload": Upload,
     "chunked": Chunked,
+    "tokens": Tokens,
     "events": Events,
 }
 

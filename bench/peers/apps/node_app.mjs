@@ -39,6 +39,20 @@ function chunked(response) {
   go();
 }
 
+function tokens(response) {
+  response.writeHead(200, { "Content-Type": "text/event-stream", "Cache-Control": "no-store" });
+  let number = 0;
+  const go = () => {
+    while (number < 200) {
+      const event = JSON.stringify({ index: number, token: `word ${number % 10}`, finish: null });
+      number += 1;
+      if (!response.write(`data: ${event}\n\n`)) { response.once("drain", go); return; }
+    }
+    response.end();
+  };
+  go();
+}
+
 const server = createServer((request, response) => {
   const path = request.url.split("?", 1)[0];
   if (path === "/") {
@@ -54,6 +68,7 @@ const server = createServer((request, response) => {
     request.on("data", (piece) => { size += piece.length; });
     request.on("end", () => json(response, { size }));
   } else if (path === "/chunked") chunked(response);
+  else if (path === "/tokens") tokens(response);
   else if (path === "/events") {
     response.writeHead(200, { "Content-Type": "text/event-stream", "Cache-Control": "no-store" });
     response.write(": hello\n\n");

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from bench.peers.apps.common import HELLO, INTERVAL, MESSAGE, PIECE, PIECES, event_data, files
+from bench.peers.apps.common import HELLO, INTERVAL, MESSAGE, PIECE, PIECES, TOKENS, event_data, files, token
 from rat import EventStream, Rat, Request, Response
 from rat.cli.bench import RECORD
 from rat.stream.blob import Blob
@@ -73,6 +73,12 @@ async def blob_stream_call(request: Any) -> Any:
 async def records_call(request: Any, count: int) -> AsyncIterator[dict[str, Any]]:
     for _ in range(count):
         yield RECORD
+
+
+@app.sse("/tokens")
+async def tokens(request: Request) -> AsyncIterator[dict[str, Any]]:
+    for number in range(TOKENS):
+        yield token(number)
 
 
 @app.sse("/events")

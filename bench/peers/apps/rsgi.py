@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from bench.peers.apps.common import HELLO, MESSAGE, PIECE, PIECES, Ticker, files
+from bench.peers.apps.common import HELLO, MESSAGE, PIECE, PIECES, TOKENS, Ticker, files, token_bytes
 
 ticker = Ticker()
 TEXT = [("content-type", "text/plain; charset=utf-8")]
@@ -35,6 +35,10 @@ class App:
             stream = protocol.response_stream(200, BINARY)
             for _ in range(PIECES):
                 await stream.send_bytes(PIECE)
+        elif path == "/tokens":
+            stream = protocol.response_stream(200, STREAM)
+            for number in range(TOKENS):
+                await stream.send_bytes(token_bytes(number))
         elif path == "/events":
             await self.events(protocol.response_stream(200, STREAM))
         elif path in ("/files/big.bin", "/files/small.bin"):

@@ -9,7 +9,7 @@ import orjson
 from sanic import Sanic, response
 from sanic.request import Request
 
-from bench.peers.apps.common import BACKLOG, HELLO, MESSAGE, PIECE, PIECES, Ticker, files
+from bench.peers.apps.common import BACKLOG, HELLO, MESSAGE, PIECE, PIECES, TOKENS, Ticker, files, token_bytes
 
 app = Sanic("bench", dumps=lambda value: orjson.dumps(value).decode(), loads=orjson.loads)
 app.config.ACCESS_LOG = False
@@ -47,6 +47,14 @@ async def chunked(request: Request) -> None:
     stream = await request.respond(content_type="application/octet-stream")
     for _ in range(PIECES):
         await stream.send(PIECE)  # type: ignore[union-attr]
+    await stream.eof()  # type: ignore[union-attr]
+
+
+@app.get("/tokens")
+async def tokens(request: Request) -> None:
+    stream = await request.respond(content_type="text/event-stream", headers={"cache-control": "no-store"})
+    for number in range(TOKENS):
+        await stream.send(token_bytes(number))  # type: ignore[union-attr]
     await stream.eof()  # type: ignore[union-attr]
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import orjson
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from bench.peers.apps.common import HELLO, Ticker, event_data
+from bench.peers.apps.common import HELLO, TOKENS, Ticker, event_data, token
 
 ticker = Ticker(lambda number: ServerSentEvent(event_data(number), id=str(number)))
 
@@ -32,4 +33,12 @@ async def events(request: Request) -> Response:
     return EventSourceResponse(stream())
 
 
-app = Starlette(routes=[Route("/", hello), Route("/events", events)])
+async def tokens(request: Request) -> Response:
+    async def stream() -> AsyncIterator[ServerSentEvent]:
+        for number in range(TOKENS):
+            yield ServerSentEvent(orjson.dumps(token(number)).decode(), sep="\n")
+
+    return EventSourceResponse(stream(), sep="\n")
+
+
+app = Starlette(routes=[Route("/", hello), Route("/events", events), Route("/tokens", tokens)])
