@@ -137,7 +137,7 @@ class CallTasks:
     def _over(self, stream_id: int) -> None:
         self.deadlines.pop(stream_id, None)
         self._streaming.pop(stream_id, None)
-        self._owner.forget(stream_id)
+        self._owner.let_go(stream_id)
 
     def _cancelled(self, stream_id: int) -> None:
         """A call is given up: because the caller wants no more, its time is over, or the connection ends."""

@@ -195,7 +195,7 @@ class _Caller:
         while True:
             event = await self._next()
             if isinstance(event, events.Item):
-                self._engine.consume(event.stream_id, event.size)
+                self._engine.consume(event.stream_id, event.size, event.length)
                 yield event.value
             elif isinstance(event, events.Data):
                 self._engine.consume(event.stream_id, event.size)

@@ -184,7 +184,7 @@ class ClientPeer(Peer):
     def abandon(self, stream_id: int) -> None:
         """Nobody waits for the answer any more: tell the server."""
         self._answers.pop(stream_id, None)
-        self.forget(stream_id)
+        self.let_go(stream_id)
         if self.link is not Link.LOST and self.engine.is_live(stream_id):
             self.engine.cancel(stream_id)
             self.flush_soon()
@@ -224,6 +224,11 @@ class ClientPeer(Peer):
         self.forget(stream_id, error)
         self._make_room()
         self.close_if_finished()
+
+    def given_up(self, stream_id: int, error: CallError) -> None:
+        """Nobody reads what the server sends on one of this side's calls."""
+        self.let_go(stream_id, error)
+        self._fail(stream_id, error)
 
     # -- deadlines
 

@@ -22,7 +22,8 @@ class ClientStream(AsyncIterator[Any]):
 
     Plainly iterated, or entered with ``async with`` first.  What is not read holds the server back.  Left before its
     end, the call is cancelled at the server: at the end of ``async with``, by :meth:`aclose`, or when nobody holds this
-    object any more.  One task may read and one may write.
+    object any more; what was not read by then is let go.  Fails with CallError ``exhausted`` when it holds the most of
+    what nobody reads on its connection and ``FrameLimits.held`` is passed.  One task may read and one may write.
     """
 
     def __init__(
@@ -75,12 +76,12 @@ class ClientStream(AsyncIterator[Any]):
         """End it here; the server is told if it was not at its end."""
         peer, self._is_open = self._peer, False
         if peer is not None:
-            peer.abandon(self._stream_id)
+            _leave(peer, self._stream_id, self._inbox)
 
     def __del__(self) -> None:
         peer = self._peer
-        if peer is not None and not self._answer.done() and not peer.loop.is_closed():
-            peer.loop.call_soon_threadsafe(peer.abandon, self._stream_id)
+        if peer is not None and (self._inbox or not self._answer.done()) and not peer.loop.is_closed():
+            peer.loop.call_soon_threadsafe(_leave, peer, self._stream_id, self._inbox)
 
     # -- reading
 
@@ -144,6 +145,12 @@ class ClientStream(AsyncIterator[Any]):
             if peer.engine.is_live(self._stream_id):
                 peer.engine.end(self._stream_id)
                 peer.flush_soon()
+
+
+def _leave(peer: ClientPeer, stream_id: int, inbox: Inbox) -> None:
+    """Nobody reads on: the server is told, and what has come is let go."""
+    peer.abandon(stream_id)
+    peer.drop(stream_id, inbox)
 
 
 def _seen(answer: asyncio.Future[Any]) -> None:

@@ -141,6 +141,10 @@ class FrameLimits:
     growth: int = 8 * MIB
     """Bytes by which the windows of one connection's streams grow, together, while their readers wait for more; 0 for
     none.  A peer has *streams* times *credit* and this under way at most.  Chromium grows a QUIC stream to 6 MiB."""
+    held: int = 64 * MIB
+    """Bytes that one connection has sent and nobody has read: items and data, each counted as 32 or more, and arguments
+    of 4 KiB or more until their call is over.  Past it the call with the most unread, or else the newest, ends with
+    ERROR ``exhausted``.  Never less than *assembled* and *payload*.  Node.js gives an HTTP/2 session 10 MB."""
 
     def __post_init__(self) -> None:
         _check_positive(self)

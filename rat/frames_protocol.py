@@ -144,7 +144,7 @@ class FramesProtocol(Peer):
             if type(result) in VALUE_TYPES:
                 self.engine.result(stream_id, result)
                 if call.is_open:
-                    self.forget(stream_id)
+                    self.let_go(stream_id)
                 return
         except BaseException as error:
             self.fail(name, stream_id, error)
@@ -218,12 +218,19 @@ class FramesProtocol(Peer):
             self.engine.error(stream_id, told.code, told.message, told.detail)
         except CodecError:
             self.engine.error(stream_id, told.code, told.message)
-        self.forget(stream_id)
+        self.let_go(stream_id)
 
     def cancel_received(self, cancel: events.Cancel) -> None:
         """The caller wants no more."""
-        stream_id = cancel.stream_id
-        self.forget(stream_id, CallError("cancelled", "the caller cancelled the call"))
+        self._end(cancel.stream_id, CallError("cancelled", "the caller cancelled the call"))
+
+    def given_up(self, stream_id: int, error: CallError) -> None:
+        """The handler does not read what the caller sends."""
+        log.debug("call %d of %s given up: %s", stream_id, self.client, error)
+        self._end(stream_id, error)
+
+    def _end(self, stream_id: int, error: CallError) -> None:
+        self.let_go(stream_id, error)
         if self._work:
             self._work.cancel(stream_id)
 

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, ClassVar, cast
 
-from rat.errors import ConnectionLost, RemoteProtocolError
+from rat.errors import CallError, ConnectionLost, RemoteProtocolError
 from rat.events import PAUSED, Signal
 from rat.flow import Flow
 from rat.frames import events
@@ -271,12 +271,26 @@ class Peer(PeerSender, asyncio.BufferedProtocol):
     def _item_received(self, item: events.Item) -> None:
         inbox = self.inboxes.get(item.stream_id)
         if inbox is not None:
-            inbox.feed(item.value, item.size)
+            inbox.feed(item.value, item.size, item.length)
+        else:
+            self.engine.let_go(item.stream_id)
 
     def _data_received(self, data: events.Data) -> None:
         inbox = self.inboxes.get(data.stream_id)
         if inbox is not None:
-            inbox.feed(data.data, data.size)
+            inbox.feed(data.data, data.size, data.size)
+        else:
+            self.engine.let_go(data.stream_id)
+
+    def _exhausted(self, exhausted: events.Exhausted) -> None:
+        self.given_up(exhausted.stream_id, CallError("exhausted", exhausted.reason))
+        event = exhausted.event
+        if event is not None:
+            self._DISPATCH[type(event)](self, event)
+
+    def given_up(self, stream_id: int, error: CallError) -> None:
+        """A call had too much unread: it is over, and the peer knows."""
+        self.let_go(stream_id, error)
 
     def _credit_received(self, credit: events.Credit) -> None:
         if self.engine.credit_of(credit.stream_id) > 0:
@@ -357,6 +371,7 @@ class Peer(PeerSender, asyncio.BufferedProtocol):
 
 
 Peer._DISPATCH = {
+    events.Call: lambda peer, event: peer.call_received(event),
     events.Hello: lambda peer, event: peer.hello_received(event),
     events.Result: lambda peer, event: peer.result_received(event),
     events.Error: lambda peer, event: peer.error_received(event),
@@ -366,5 +381,6 @@ Peer._DISPATCH = {
     events.Item: Peer._item_received,
     events.Data: Peer._data_received,
     events.Credit: Peer._credit_received,
+    events.Exhausted: Peer._exhausted,
     events.Pong: lambda peer, event: peer.pong_received(event),
 }

@@ -70,8 +70,8 @@ class PeerSender:
     def open_inbox(self, stream_id: int) -> Inbox:
         """Where the items that the peer sends on the call will lie."""
 
-        def taken(size: int) -> None:
-            self.engine.consume(stream_id, size)
+        def taken(size: int, length: int) -> None:
+            self.engine.consume(stream_id, size, length)
             if self.engine.has_output:
                 self.flush_soon()
 
@@ -133,8 +133,24 @@ class PeerSender:
         while self.flow.write_paused and not self.flow.lost:
             await self._waiters.wait(WRITABLE)
 
+    def let_go(self, stream_id: int, error: Exception | None = None) -> None:
+        """The call is over, and nobody is to read on: what was not read is let go, its reader gets *error*.
+
+        Without *error* the reader gets StreamOver if there was something, else the end.
+        """
+        inbox = self.inboxes.get(stream_id)
+        if inbox is not None:
+            self.drop(stream_id, inbox, error)
+        self.forget(stream_id)
+
+    def drop(self, stream_id: int, inbox: Inbox, error: Exception | None = None) -> None:
+        """As :meth:`let_go`, for the inbox of a call that may have been over for long."""
+        if inbox or error is not None:
+            inbox.drop(error or StreamOver(f"call {stream_id} is over"))
+            self.engine.let_go(stream_id)
+
     def forget(self, stream_id: int, error: Exception | None = None) -> None:
-        """The call is over: its reader gets *error* or the end, its writer StreamOver."""
+        """The call is over: its reader gets what has come, then *error* or the end; its writer StreamOver."""
         inbox = self.inboxes.pop(stream_id, None)
         if inbox is not None:
             if error is not None:

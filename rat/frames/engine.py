@@ -14,10 +14,11 @@ from rat.config import FrameLimits
 from rat.errors import CodecError, RemoteProtocolError
 from rat.events import CLOSED, NEED_DATA, PAUSED, Signal
 from rat.frames import events
+from rat.frames.held import FrameHolder, room_made
+from rat.frames.holding import COUNTED_CALL
 from rat.frames.payloads import call_from_value, error_from_value, goaway_from_value, pack_goaway
 from rat.frames.pieces import BETWEEN_PIECES, Pieces
 from rat.frames.reader import FrameReader
-from rat.frames.sending import FrameSender
 from rat.frames.settings import FEATURES, accept, agree, offer, pack_hello, parse_hello
 from rat.frames.streams import MAX_CREDIT, Stream
 from rat.frames.tables import CALLEE_SENDS, CALLER_SENDS, CONNECTION, ConnectionState, StreamState
@@ -44,7 +45,7 @@ _FIXED: Final = {Kind.END: 0, Kind.CANCEL: 0, Kind.CREDIT: 4, Kind.PING: 8, Kind
 """Kinds whose payload has one size, in bytes."""
 
 
-class FramesEngine(FrameSender):
+class FramesEngine(FrameHolder):
     """One side of one connection.
 
     Bytes go in with ``receive_data`` or through ``get_buffer`` and ``buffer_updated``; ``next_event`` is pulled.  What
@@ -210,12 +211,16 @@ class FramesEngine(FrameSender):
             self._pieces = Pieces(kind, flags, stream_id, self._limits.assembled, self._refuse)
             self._fast = _NONE
         if self._pieces is not None and kind not in BETWEEN_PIECES:
-            whole = self._pieces.add(kind, flags, stream_id, payload)
+            pieces = self._pieces
+            whole = pieces.add(kind, flags, stream_id, payload)
             if whole is None:
-                return None
+                return self._hold_pieces(pieces, kind, flags, stream_id)
             payload, is_owned = whole, True
             self._pieces = None
             self._fast = self._calls_at_once
+            if pieces.is_dropped:
+                self._dropped(kind, stream_id, pieces.size)
+                return None
         fixed = _FIXED.get(kind)
         if fixed is not None and len(payload) != fixed:
             came = f"{kind.name} frame with {len(payload)} bytes of payload"
@@ -306,8 +311,24 @@ class FramesEngine(FrameSender):
         if len(calls) >= self._limits.streams and self._remote_calls() >= self._limits.streams:
             raise self._refuse("streams", f"call {stream_id} while {self._remote_calls()} are in flight, limit "
                                f"{self._limits.streams}")  # fmt: skip
+        over = self._hold_arguments(stream_id, len(payload)) if len(payload) >= COUNTED_CALL else None
+        is_refused = over is not None and over.stream_id == stream_id
+        if is_refused and not flags & _SHARED:
+            return None
         value = self._decode(Kind.CALL, flags, stream_id, payload, is_owned)
-        return self._opened(flags, stream_id, value)
+        if is_refused:
+            return None
+        call = self._opened(flags, stream_id, value)
+        if over is None:
+            return call
+        over.event = call
+        return over
+
+    def _dropped(self, kind: Kind, stream_id: int, size: int) -> None:
+        """The last piece of a value has come that was not kept."""
+        if kind is Kind.CALL:
+            self._last_remote = self._new_remote(stream_id)
+            self._hold_arguments(stream_id, size)
 
     def _opened(self, flags: int, stream_id: int, value: Any) -> events.Call | None:
         """The call that *value* is; None if it was answered with an error here."""
@@ -346,16 +367,22 @@ class FramesEngine(FrameSender):
         self, kind: Kind, flags: int, stream_id: int, payload: bytes | memoryview, is_owned: bool
     ) -> events.Event | None:
         stream = self._step(kind, stream_id)
-        size = 0
+        size, length, over = 0, len(payload), None
         if kind is Kind.ITEM and stream is not None:
-            size = stream.receive_value(len(payload))
+            size = stream.receive_value(length)
             if size < 0:
-                raise self._overrun(kind, stream_id, len(payload), stream)
+                raise self._overrun(kind, stream_id, length, stream)
+            over = self._hold(stream_id, length)
+            if over is not None and over.stream_id == stream_id and not flags & _SHARED:
+                return over
         # Decoded also when nobody wants it any more: the tables have to follow.
         value = self._decode(kind, flags, stream_id, payload, is_owned)
         if stream is None:
             return None
-        return events.Item(stream_id, value, size) if kind is Kind.ITEM else events.Result(stream_id, value)
+        if kind is Kind.RESULT:
+            return events.Result(stream_id, value)
+        item = events.Item(stream_id, value, size, length)
+        return item if over is None else room_made(over, item)
 
     def _receive_blob(self, stream_id: int, payload: bytes | memoryview, is_owned: bool) -> events.Event | None:
         if not payload:
@@ -366,7 +393,9 @@ class FramesEngine(FrameSender):
         size = stream.receive_data(len(payload))
         if size < 0:
             raise self._overrun(Kind.DATA, stream_id, len(payload), stream)
-        return events.Data(stream_id, payload if is_owned else bytes(payload), size)
+        over = self._hold(stream_id, size)
+        data = events.Data(stream_id, payload if is_owned else bytes(payload), size)
+        return data if over is None else room_made(over, data)
 
     def _overrun(self, kind: Kind, stream_id: int, size: int, stream: Stream) -> RemoteProtocolError:
         return self._refuse("credit", f"{kind.name} frame of {size} bytes on stream {stream_id}, credit "

@@ -17,6 +17,7 @@ __all__ = [
     "End",
     "Error",
     "Event",
+    "Exhausted",
     "Goaway",
     "Hello",
     "Item",
@@ -119,14 +120,19 @@ class Result(_Event):
 
 
 class Item(_Event):
-    """One value of a stream, either direction.  *size*: the credit that it holds, in bytes, until it is consumed."""
+    """One value of a stream, either direction.
 
-    __slots__ = ("size", "stream_id", "value")
+    *size*: the credit that it holds, in bytes, until it is consumed.  *length*: its own, of which a large one is
+    charged a part.
+    """
 
-    def __init__(self, stream_id: int, value: Any, size: int = 0) -> None:
+    __slots__ = ("length", "size", "stream_id", "value")
+
+    def __init__(self, stream_id: int, value: Any, size: int = 0, length: int | None = None) -> None:
         self.stream_id = stream_id
         self.value = value
         self.size = size
+        self.length = size if length is None else length
 
 
 class Data(_Event):
@@ -209,6 +215,21 @@ class Goaway(_Event):
         self.message = message
 
 
+class Exhausted(_Event):
+    """The peer has sent more than this side holds unread, and a call is over for it.
+
+    The peer has been told: with ERROR ``exhausted`` where the call was its own, with CANCEL where it was this side's.
+    *event*: what there is room for now, if that was for another call.
+    """
+
+    __slots__ = ("event", "reason", "stream_id")
+
+    def __init__(self, stream_id: int, reason: str, event: Call | Item | Data | None = None) -> None:
+        self.stream_id = stream_id
+        self.reason = reason
+        self.event = event
+
+
 Event: TypeAlias = (
-    Hello | Call | Result | Item | Data | End | Error | Cancel | Credit | Ping | Pong | Goaway
+    Hello | Call | Result | Item | Data | End | Error | Cancel | Credit | Ping | Pong | Goaway | Exhausted
 )  # fmt: skip

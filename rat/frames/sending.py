@@ -31,7 +31,7 @@ _SPEAKING: Final = frozenset((ConnectionState.OPEN, ConnectionState.DRAINING, Co
 
 
 class FrameSender:
-    """What both sides of a connection can say.  The base of :class:`rat.frames.engine.FramesEngine`.
+    """What both sides of a connection can say.  A base of :class:`rat.frames.engine.FramesEngine`.
 
     Values are encoded in the method that sends them: a CodecError from it means that nothing has been said, and the
     call is as it was.  LocalProtocolError: what was asked is not allowed now.
@@ -251,25 +251,6 @@ class FrameSender:
                 error_to_value(events.Error(error.stream_id, error.code, error.message[:200]))
             )
         self._writer.frame(Kind.ERROR, 0, error.stream_id, payload)
-
-    def consume(self, stream_id: int, size: int) -> None:
-        """What an Item or Data event of *size* brought has been used: the peer may send as much again."""
-        stream = self._calls.get(stream_id)
-        if stream is None or not size:
-            return
-        amount = stream.consume(size)
-        if amount:
-            self._writer.frame(Kind.CREDIT, 0, stream_id, amount.to_bytes(4))
-
-    def starve(self, stream_id: int) -> None:
-        """The reader of the call's items has taken all that has come, and waits: the peer may get a larger window."""
-        stream = self._calls.get(stream_id)
-        if stream is None:
-            return
-        grown = sum(other.grown for other in self._calls.values() if other is not None)
-        amount = stream.grow(self._limits.growth - grown)
-        if amount:
-            self._writer.frame(Kind.CREDIT, 0, stream_id, amount.to_bytes(4))
 
     def ping(self, data: bytes) -> None:
         """Ask for a Pong with the same eight bytes."""

@@ -6,13 +6,16 @@ it; and a receiver gives back what was consumed before it holds half a window.  
 
 The window of a receiver grows when it was what both sides waited for: the peer had used up all its credit, and the
 reader has taken everything and wants more.  A reader that is slower than its peer finds something each time that it
-looks, and a peer that is slower never lacks credit: in neither case would a larger window help.
+looks, and a peer that is slower never lacks credit: in neither case would a larger window help.  Nor for values of
+a few bytes, of which the first window holds thousands; and for those that are charged in part a larger window would be
+one of many times its size.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from rat.frames.holding import LEAST
 from rat.frames.tables import StreamState
 
 __all__ = ["MAX_CREDIT", "Stream"]
@@ -54,14 +57,18 @@ class Stream:
 
     def receive_value(self, size: int) -> int:
         """The credit that a value of *size* bytes of the peer takes; -1 if it had not enough."""
-        return self.receive_data(min(size, max(1, self._receive_first // 2)))
+        due = min(size, max(1, self._receive_first // 2))
+        charged = self.receive_data(due)
+        if due < size:
+            self._was_last = False
+        return charged
 
     def receive_data(self, size: int) -> int:
         """The credit that *size* bytes of data of the peer take, all of them; -1 if it had not enough."""
         if size > self.receive_credit:
             return -1
         self.receive_credit -= size
-        self._was_last = self.receive_credit < size
+        self._was_last = self.receive_credit < size >= LEAST
         return size
 
     def consume(self, size: int) -> int:

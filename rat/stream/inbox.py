@@ -1,6 +1,6 @@
 """What a peer sends on one stream, until somebody takes it.
 
-Knows no frames; its bound is the credit that the peer has.
+Knows no frames; its bounds are the credit that the peer has, and what the connection holds.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ class InboxState(enum.Enum):
     OPEN = "more may come"
     ENDED = "all has come"
     FAILED = "what had come can be taken, then the error is raised"
+    DROPPED = "what had come is let go, and the error is raised"
 
 
 TRANSITIONS = {
@@ -27,21 +28,25 @@ TRANSITIONS = {
     (InboxState.OPEN, "item"): InboxState.OPEN,
     (InboxState.OPEN, "end"): InboxState.ENDED,
     (InboxState.OPEN, "failure"): InboxState.FAILED,
+    (InboxState.OPEN, "drop"): InboxState.DROPPED,
+    (InboxState.ENDED, "drop"): InboxState.DROPPED,
+    (InboxState.FAILED, "drop"): InboxState.DROPPED,
 }
 
 
 class Inbox(AsyncIterator[Any]):
     """Items in the order in which they came, as an async iterator.
 
-    One task may iterate at a time.  A cancelled ``__anext__`` has consumed nothing.  *on_taken* is called with the size
-    of each item that is taken: its credit can be given back; *on_empty* when the reader has to wait for the next one.
-    Ends at the sender's end; raises what :meth:`fail` was given, once everything that came before has been taken.
+    One task may iterate at a time.  A cancelled ``__anext__`` has consumed nothing.  *on_taken* is called with size and
+    length of each item that is taken: its credit can be given back; *on_empty* when the reader has to wait for the next
+    one.  Ends at the sender's end; raises what :meth:`fail` was given, once everything that came before has been taken,
+    and what :meth:`drop` was given at once.
     """
 
     __slots__ = ("_error", "_items", "_on_empty", "_on_taken", "_waiter", "state")
 
-    def __init__(self, on_taken: Callable[[int], None], on_empty: Callable[[], None]) -> None:
-        self._items: deque[tuple[Any, int]] = deque()
+    def __init__(self, on_taken: Callable[[int, int], None], on_empty: Callable[[], None]) -> None:
+        self._items: deque[tuple[Any, int, int]] = deque()
         self._on_taken = on_taken
         self._on_empty = on_empty
         self._waiter: asyncio.Future[None] | None = None
@@ -51,9 +56,9 @@ class Inbox(AsyncIterator[Any]):
     def __len__(self) -> int:
         return len(self._items)
 
-    def feed(self, item: Any, size: int) -> None:
-        """*item* has come, and holds *size* bytes of credit until it is taken."""
-        self._items.append((item, size))
+    def feed(self, item: Any, size: int, length: int) -> None:
+        """*item* of *length* bytes has come, and holds *size* bytes of credit until it is taken."""
+        self._items.append((item, size, length))
         self._wake()
 
     def end(self) -> None:
@@ -68,6 +73,13 @@ class Inbox(AsyncIterator[Any]):
             self.state = InboxState.FAILED
             self._error = error
             self._wake()
+
+    def drop(self, error: BaseException) -> None:
+        """Let go of all that was not taken; *error* says why."""
+        self._items.clear()
+        self.state = InboxState.DROPPED
+        self._error = error
+        self._wake()
 
     def _wake(self) -> None:
         waiter = self._waiter
@@ -88,8 +100,8 @@ class Inbox(AsyncIterator[Any]):
                 await self._waiter
             finally:
                 self._waiter = None
-        item, size = self._items.popleft()
-        self._on_taken(size)
+        item, size, length = self._items.popleft()
+        self._on_taken(size, length)
         return item
 
 

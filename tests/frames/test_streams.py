@@ -130,3 +130,13 @@ def test_both_sides_agree_and_no_bound_is_passed(first: int, most: int, steps: l
         sender.send_credit += receiver.consume(size)
     # Whatever has happened: once all is read, the largest value can be sent.
     assert sender.charge(1 << 30)
+
+
+@pytest.mark.parametrize(("sizes", "grows"), [([500, 500], True), ([500, 501], False), ([501, 500], True),
+                                              ([500, 469, 31], False), ([500, 468, 32], True)])  # fmt: skip
+def test_a_window_grows_for_values_that_are_charged_in_full_and_are_no_crumbs(sizes: list[int], grows: bool) -> None:
+    receiver = stream()
+    for size in sizes:
+        receiver.receive_value(size)
+    receiver.consume(receiver.receive_window)
+    assert (receiver.grow(PLENTY) > 0) is grows
