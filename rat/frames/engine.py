@@ -372,9 +372,10 @@ class FramesEngine(FrameHolder):
             size = stream.receive_value(length)
             if size < 0:
                 raise self._overrun(kind, stream_id, length, stream)
-            over = self._hold(stream_id, length)
-            if over is not None and over.stream_id == stream_id and not flags & _SHARED:
-                return over
+            if not (self._holding or self._held()).add(stream_id, length):
+                over = self._hold(stream_id, length)
+                if over is not None and over.stream_id == stream_id and not flags & _SHARED:
+                    return over
         # Decoded also when nobody wants it any more: the tables have to follow.
         value = self._decode(kind, flags, stream_id, payload, is_owned)
         if stream is None:
@@ -393,7 +394,7 @@ class FramesEngine(FrameHolder):
         size = stream.receive_data(len(payload))
         if size < 0:
             raise self._overrun(Kind.DATA, stream_id, len(payload), stream)
-        over = self._hold(stream_id, size)
+        over = None if (self._holding or self._held()).add(stream_id, size) else self._hold(stream_id, size)
         data = events.Data(stream_id, payload if is_owned else bytes(payload), size)
         return data if over is None else room_made(over, data)
 

@@ -79,13 +79,10 @@ class FrameHolder(FrameSender):
         return self._holding
 
     def _hold(self, stream_id: int, size: int) -> events.Exhausted | None:
-        """An item or data of *size* bytes is held from here on; unless it is of the call that is over for it."""
-        holding = self._holding or self._held()
-        if holding.add(stream_id, size):
-            return None
+        """An item or data that passes the limit is held, unless the call that is over for it is its own."""
         over = self._make_room(stream_id, size)
         if over is None or over.stream_id != stream_id:
-            holding.add(stream_id, size)
+            self._held().add(stream_id, size)
         return over
 
     def _hold_arguments(self, stream_id: int, size: int) -> events.Exhausted | None:

@@ -27,13 +27,14 @@ MAX_CREDIT: Final = (1 << 31) - 1
 class Stream:
     """One call that goes on: its state, and what may still be sent on it either way."""
 
-    __slots__ = ("_held", "_receive_first", "_send_first", "_was_last", "needs", "receive_credit", "receive_window",
-                 "send_credit", "state")  # fmt: skip
+    __slots__ = ("_held", "_most_charged", "_receive_first", "_send_first", "_was_last", "needs", "receive_credit",
+                 "receive_window", "send_credit", "state")  # fmt: skip
 
     def __init__(self, state: StreamState, *, send_window: int, receive_window: int) -> None:
         self.state = state
         self._send_first = send_window
         self._receive_first = receive_window
+        self._most_charged = max(1, receive_window // 2)
         self.receive_window = receive_window
         """Bytes that the peer may have sent before the reader has taken any."""
         self.send_credit = send_window
@@ -57,11 +58,11 @@ class Stream:
 
     def receive_value(self, size: int) -> int:
         """The credit that a value of *size* bytes of the peer takes; -1 if it had not enough."""
-        due = min(size, max(1, self._receive_first // 2))
-        charged = self.receive_data(due)
-        if due < size:
-            self._was_last = False
-        return charged
+        if size <= self._most_charged:
+            return self.receive_data(size)
+        size = self.receive_data(self._most_charged)
+        self._was_last = False
+        return size
 
     def receive_data(self, size: int) -> int:
         """The credit that *size* bytes of data of the peer take, all of them; -1 if it had not enough."""
