@@ -67,7 +67,7 @@ async def _sendfile(flow: Flow, socket: Any, file: int, offset: int, end: int) -
                     try:
                         room = _Room(flow, os.dup(socket.fileno()))
                     except OSError:
-                        # No descriptor is left: the transport itself can wait.
+                        # No descriptor is left, or none that can be watched: the transport itself can wait.
                         return offset
                 await room.wait()
                 calls = 0
@@ -106,7 +106,11 @@ class _Room:
         self._duplicate = duplicate
         self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[None] | None = None
-        self._loop.add_writer(duplicate, self._wake)
+        try:
+            self._loop.add_writer(duplicate, self._wake)
+        except BaseException:
+            os.close(duplicate)
+            raise
         flow.on_lost = self._wake
 
     def _wake(self) -> None:

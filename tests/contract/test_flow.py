@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 import tempfile
@@ -295,6 +296,32 @@ def test_a_cancelled_region_leaves_no_descriptor(factory: Callable[[], asyncio.A
                 assert len(os.listdir("/proc/self/fd")) == count
         transport.abort()
         peer.close()
+
+    run(factory, main)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="descriptors are counted in /proc")
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_a_region_whose_socket_cannot_be_watched_leaves_no_descriptor(
+    factory: Callable[[], asyncio.AbstractEventLoop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no more than that many can be watched")
+
+    async def main() -> None:
+        flow, _, peer, transport = await connected()
+        monkeypatch.setattr(asyncio.get_running_loop(), "add_writer", refuse)
+        with tempfile.TemporaryFile() as file:
+            file.truncate(1_000_000)
+            count = len(os.listdir("/proc/self/fd"))
+            sending = asyncio.ensure_future(send_region(flow, FileRegion(cast(Any, file), 0, 1_000_000)))
+            # The transport waits in its place.
+            await peer.read_exactly(1_000_000)
+            await sending
+            left = len(os.listdir("/proc/self/fd")) - count
+        transport.abort()
+        peer.close()
+        assert left == 0
 
     run(factory, main)
 
