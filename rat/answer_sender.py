@@ -200,6 +200,8 @@ class AnswerSender:
             self._owner.exchange_done()
             return
         engine, flow = self.engine, self.flow
+        # Whole answers do not share the fate of one that may be cut.
+        flow.flush()
         flow.write(cast(Any, engine.send(ResponseStart(response.status, response.field_lines()))))
         self.stage = _SENDING
         self.deadline = None
@@ -388,6 +390,9 @@ class AnswerSender:
 
     def _break_off(self) -> None:
         """The answer will not be whole: let go of everything."""
+        if self.stage is _HANDLING:
+            # The answers before it are whole, and the cut would take what has not been written.
+            self.flow.flush()
         subscription, self.subscription = self.subscription, None
         if subscription is not None:
             subscription.close()

@@ -359,6 +359,31 @@ async def test_an_error_after_the_head_cuts_the_connection(target: bytes, caplog
         assert server.statistics()["handler_errors"] == 1
 
 
+@pytest.mark.parametrize("after", [b"/raises-late", b"/too-long", b"/too-short", b"/stray", b"/cancelled"])
+@pytest.mark.parametrize("count", [1, 3])
+async def test_the_answers_before_one_that_is_cut_arrive(
+    after: bytes, count: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL, "rat")
+    app = make_app()
+
+    @app.get("/stray")
+    async def stray(request: Request) -> str:
+        raise Stray
+
+    @app.get("/cancelled")
+    async def cancelled(request: Request) -> str:
+        raise asyncio.CancelledError
+
+    async with serving(app) as server, connect(server) as client:
+        targets = [b"/plain"] * count + [after]
+        await client.send(b"".join(b"GET " + target + b" HTTP/1.1\r\n" + HOST + b"\r\n" for target in targets))
+        for _ in range(count):
+            assert (await asyncio.wait_for(client.answer(), 5)).content == b"hello"
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await asyncio.wait_for(client.answer(), 5)
+
+
 class Stray(BaseException):
     """Derived from BaseException, as what no ``except Exception`` shall catch."""
 
