@@ -231,7 +231,9 @@ class HttpEngine(AnswerSide):
         at = self._at
         size = len(data)
         if at < size and data[at] == 0x0D and not self._empty_line:
-            # RFC 9112, section 2.2: ignore an empty line before the request line.  One, and it begins no request.
+            # RFC 9112, section 2.2: ignore an empty line before the request line.  One, and it begins no request; but
+            # the time for a head counts from its first byte.
+            self._move(Step.HEAD_BEGINS)
             if size == at + 1 and not self._eof:
                 return NEED_DATA
             if data[at + 1 : at + 2] in (b"\n", b""):

@@ -15,7 +15,7 @@ class HttpState(Enum):
     """Where the request in hand stands."""
 
     IDLE = "no byte of a next request"
-    HEAD = "part of a head"
+    HEAD = "part of a head, or the empty line before it"
     BODY = "content of the request outstanding, answer owed"
     ANSWER = "the request is whole, answer owed"
     DISCARD = "content that nobody reads outstanding, answer owed"
@@ -29,7 +29,7 @@ class HttpState(Enum):
 class Step(Enum):
     """What happens to it."""
 
-    HEAD_BEGINS = "a byte of a head came"
+    HEAD_BEGINS = "a byte of a head, or of the empty line before it, came"
     REQUEST = "a head came, content is outstanding"
     WHOLE_REQUEST = "a request came with all of its content"
     CONTENT_END = "the content is whole, or as whole as it will be"
@@ -65,6 +65,7 @@ TRANSITIONS: Final[dict[tuple[HttpState, Step], HttpState]] = {
     (_S.HEAD, _T.HEAD_BEGINS): _S.HEAD,
     (_S.HEAD, _T.REQUEST): _S.BODY,
     (_S.HEAD, _T.WHOLE_REQUEST): _S.ANSWER,
+    (_S.HEAD, _T.PEER_CLOSED): _S.CLOSED,
     (_S.HEAD, _T.PEER_FAILED): _S.FAILED,
     (_S.HEAD, _T.LAST_ANSWER_END): _S.CLOSED,
     (_S.BODY, _T.CONTENT_END): _S.ANSWER,

@@ -102,6 +102,29 @@ async def test_a_head_that_dribbles_is_answered_with_408() -> None:
         assert await client.ended() == b""
 
 
+@pytest.mark.parametrize("before", [b"", b"GET /plain HTTP/1.1\r\n" + HOST + b"\r\n"], ids=["new", "kept"])
+@pytest.mark.parametrize("pieces", [[b"\r"], [b"\r\n"], [b"\r", b"\n"], [b"\r\n", b"G"]], ids=repr)
+async def test_the_deadline_of_a_head_counts_from_its_first_byte(before: bytes, pieces: list[bytes]) -> None:
+    """RFC 9112, section 2.2: an empty line before a request is ignored.  It is no request, and no time either."""
+    clock = SteppedClock()
+    async with serving(make_app(), config=CONFIG, clock=clock) as server, connect(server) as client:
+        await seen(server, connections_open=1)
+        if before:
+            await client.send(before)
+            assert (await client.answer()).content == b"hello"
+            step(server, clock, 60)
+        for piece in pieces:
+            connection_of(server).data_received(piece)
+            step(server, clock, 4)
+        step(server, clock, 9.9 - 4 * len(pieces))
+        await settle()
+        assert server.statistics()["head_timeouts"] == 0
+        step(server, clock, 0.2)
+        assert server.statistics()["head_timeouts"] == 1
+        answer = await client.answer()
+        assert (answer.status, answer.field("connection")) == (408, "close")
+
+
 async def test_an_idle_connection_is_kept_for_a_while() -> None:
     clock = SteppedClock()
     async with serving(make_app(), config=CONFIG, clock=clock) as server, connect(server) as client:
