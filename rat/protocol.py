@@ -105,7 +105,8 @@ class HttpProtocol(HttpLink):
         elif exchange.body is not None:
             if not exchange.body.is_full:
                 exchange.pump()
-        else:
+        elif self.engine.unread > self.service.config.limits.head:
+            # Until then reading goes on, for that is how a client is seen to leave.
             self.flow.pause("pipeline")
 
     @property

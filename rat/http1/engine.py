@@ -143,6 +143,11 @@ class HttpEngine(AnswerSide):
         return self._continue and self.state is _BODY and self._at >= len(self._data)
 
     @property
+    def unread(self) -> int:
+        """Bytes that have come and no event has been made of."""
+        return len(self._data) - self._at
+
+    @property
     def content_outstanding(self) -> bool:
         """Content of the last request never came, or bytes came that nobody will read: close lingering."""
         content = self._content
@@ -152,11 +157,6 @@ class HttpEngine(AnswerSide):
     def is_quiet(self) -> bool:
         """Between two requests, with no byte of the next one: ``next_event`` would say NEED_DATA."""
         return self.state is _IDLE and not self._data and not self._eof
-
-    @property
-    def eof_received(self) -> bool:
-        """The peer has half-closed the connection, or left."""
-        return self._eof
 
     def discard_content(self) -> None:
         """Nobody will read the rest of the content: swallow it from now on, up to ``limits.linger`` bytes."""

@@ -141,7 +141,8 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
 
 
 @pytest.mark.parametrize("framing", ["declared", "chunked", "100-continue"])
-async def test_content_goes_on_after_its_beginning_came_during_another_request(framing: str) -> None:
+@pytest.mark.parametrize("half", [3, 50_000], ids=["read", "paused"])
+async def test_content_goes_on_after_its_beginning_came_during_another_request(framing: str, half: int) -> None:
     app, gate = make_app(), asyncio.Event()
 
     @app.get("/gate")
@@ -150,9 +151,15 @@ async def test_content_goes_on_after_its_beginning_came_during_another_request(f
         return "open"
 
     begin, rest = {
-        "declared": (b"Content-Length: 6\r\n\r\nabc", b"def"),
-        "chunked": (b"Transfer-Encoding: chunked\r\n\r\n6\r\nabc", b"def\r\n0\r\n\r\n"),
-        "100-continue": (b"Content-Length: 6\r\nExpect: 100-continue\r\n\r\n", b"abcdef"),
+        "declared": (b"Content-Length: %d\r\n\r\n" % (2 * half) + b"a" * half, b"b" * half),
+        "chunked": (
+            b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % (2 * half) + b"a" * half,
+            b"b" * half + b"\r\n0\r\n\r\n",
+        ),
+        "100-continue": (
+            b"Content-Length: %d\r\nExpect: 100-continue\r\n\r\n" % (2 * half),
+            b"a" * half + b"b" * half,
+        ),
     }[framing]
     async with serving(app) as server, connect(server) as client:
         await client.send(b"GET /gate HTTP/1.1\r\n" + HOST + b"\r\n")
@@ -161,14 +168,17 @@ async def test_content_goes_on_after_its_beginning_came_during_another_request(f
         await client.send(b"POST /echo HTTP/1.1\r\n" + HOST + begin)
         (connection,) = server.service.connections
         assert isinstance(connection, HttpProtocol)
-        while "pipeline" not in connection.flow.reasons:
-            await asyncio.sleep(0)
+        look_ahead = server.service.config.limits.head
+        async with asyncio.timeout(10):
+            while connection.engine.unread < min(len(begin), look_ahead):
+                await asyncio.sleep(0)
+        assert ("pipeline" in connection.flow.reasons) is (connection.engine.unread > look_ahead)
         gate.set()
         assert (await client.answer()).content == b"open"
         if framing == "100-continue":
             assert await client.head() == (100, [])
         await client.send(rest)
-        assert (await asyncio.wait_for(client.answer(), 5)).content == b"abcdef"
+        assert (await asyncio.wait_for(client.answer(), 5)).content == b"a" * half + b"b" * half
 
 
 @pytest.mark.parametrize("target", [b"/echo", b"/plain-echo"])

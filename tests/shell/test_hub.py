@@ -101,6 +101,51 @@ async def test_the_end_of_a_client_is_the_end_of_its_subscription() -> None:
                         await asyncio.sleep(0)
 
 
+GET = b"GET /ticks HTTP/1.1\r\n" + HOST + b"\r\n"
+
+
+@pytest.mark.parametrize("leave", ["reset", "half_close"])
+@pytest.mark.parametrize("together", [False, True])
+async def test_a_subscriber_that_asks_for_more_behind_its_stream_is_seen_to_leave(together: bool, leave: str) -> None:
+    app = make_app()
+    async with serving(app) as server:
+        async with connect(server) as client:
+            await client.send(GET + GET if together else GET)
+            await client.head()
+            await subscribers(app, 1)
+            if not together:
+                await client.send(GET)
+                (connection,) = server.service.connections
+                async with asyncio.timeout(10):
+                    while not connection.engine.unread:  # type: ignore[attr-defined]
+                        await asyncio.sleep(0)
+            getattr(client, leave)()
+            # No heartbeat is due for 15 seconds.
+            await subscribers(app, 0)
+            async with asyncio.timeout(10):
+                while server.statistics()["connections_open"]:
+                    await asyncio.sleep(0)
+
+
+async def test_a_client_that_asks_for_much_behind_its_stream_is_read_no_more() -> None:
+    app = make_app()
+    async with serving(app) as server, connect(server) as client:
+        await client.send(GET)
+        await client.head()
+        await subscribers(app, 1)
+        (connection,) = server.service.connections
+        flow = connection.flow  # type: ignore[attr-defined]
+        await client.send(b"x" * server.service.config.limits.head)
+        async with asyncio.timeout(10):
+            while connection.engine.unread < server.service.config.limits.head:  # type: ignore[attr-defined]
+                await asyncio.sleep(0)
+        assert not flow.reasons
+        await client.send(b"x")
+        async with asyncio.timeout(10):
+            while not flow.reasons:
+                await asyncio.sleep(0)
+
+
 async def test_old_clients_get_events_without_chunks() -> None:
     app = make_app()
     async with serving(app) as server, connect(server) as client:
