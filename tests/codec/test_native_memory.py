@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -90,12 +90,26 @@ def _grown(operation: Callable[[], Any], times: int) -> tuple[int, int]:
         tracemalloc.stop()
 
 
+@pytest.fixture
+def only_what_is_new() -> Iterator[None]:
+    """Collections look at what is made from here on: all that the suite has imported takes them a tenth of a second."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("only_what_is_new")
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_nothing_stays(name: str) -> None:
-    # The interpreter's own free lists come and go: what leaks shows each time.
-    size, blocks = min(_grown(OPERATIONS[name], 50) for _ in range(3))
-    assert size < 2_000
-    assert blocks < 25
+    # The interpreter's own free lists come and go: what leaks shows each time, so one of three without is enough.
+    found = []
+    for _ in range(3):
+        size, blocks = _grown(OPERATIONS[name], 50)
+        if size < 2_000 and blocks < 25:
+            return
+        found.append((size, blocks))
+    pytest.fail(f"bytes and blocks that 50 runs left behind, three times: {found}")
 
 
 def test_references_of_what_is_encoded_stay_as_they_were() -> None:
