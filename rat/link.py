@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import os
+import socket
+import struct
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from rat.clock import TICK
@@ -65,6 +68,8 @@ _OPEN: Final = Link.OPEN
 _NO_REQUEST: Final = Stage.IDLE
 _HEAD: Final = HttpState.HEAD
 _BETWEEN: Final = HttpState.IDLE
+_RESET: Final = struct.pack("ii", 1, 0) if os.name == "posix" else struct.pack("HH", 1, 0)
+"""SO_LINGER: wait for nothing when the socket is closed, and send a reset."""
 
 
 class HttpLink(asyncio.Protocol):
@@ -166,6 +171,11 @@ class HttpLink(asyncio.Protocol):
             return
         self._move(Step.GIVEN_UP)
         self.exchange.cancel(Cause.ABORTED)
+        if self.engine.looks_whole_when_cut:
+            # RFC 9112, section 8: only a reset tells the client that this is not the end.
+            sock = self.transport.get_extra_info("socket")
+            if sock is not None and not self.transport.is_closing():
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self.transport.abort()
 
     def drain(self) -> None:

@@ -178,6 +178,11 @@ class ContentWriter:
         self._framing = plan.framing
         self._owed = plan.length
 
+    @property
+    def ends_with_connection(self) -> bool:
+        """Nothing but the end of the connection tells the end of the content."""
+        return self._framing is Framing.CLOSE
+
     def write(self, data: Buffer | FileRegion) -> Wire:
         """What to write for *data*; nothing where none is allowed.  *data* itself is passed on when it is large."""
         size = len(data) if type(data) is bytes else size_of(data)

@@ -84,6 +84,11 @@ class AnswerSide(ABC):
     def _move(self, step: Step) -> None:
         self.state = TRANSITIONS[self.state, step]
 
+    @property
+    def looks_whole_when_cut(self) -> bool:
+        """An answer is under way whose content ends with the connection (RFC 9112, section 6.3)."""
+        return self._writer is not None and self._writer.ends_with_connection
+
     def close_after_answer(self) -> None:
         """End the connection with the answer in hand, which says so if its head is still to come."""
         self.must_close = True

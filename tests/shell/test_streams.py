@@ -202,3 +202,25 @@ async def test_context_variables_do_not_leak_between_requests() -> None:
         await client.send(b"".join(b"GET " + target + b" HTTP/1.1\r\n" + HOST + b"\r\n" for target in targets))
         for _ in targets:
             assert (await client.answer()).content == b"1"
+
+
+@pytest.mark.parametrize("cut", ["handler", "grace"])
+async def test_an_answer_that_ends_with_the_connection_does_not_look_whole_when_it_is_cut(cut: str) -> None:
+    app = Rat()
+    begun = asyncio.Event()
+
+    @app.get("/")
+    async def stream(request: Request) -> AsyncIterator[bytes]:
+        yield b"the first half"
+        begun.set()
+        if cut == "handler":
+            raise RuntimeError("and no second one")
+        await asyncio.Event().wait()
+
+    async with serving(app) as server, connect(server) as client, asyncio.timeout(10):
+        await client.send(b"GET / HTTP/1.0\r\n\r\n")
+        await begun.wait()
+        if cut == "grace":
+            await server.close(grace=0)
+        with pytest.raises(ConnectionResetError):
+            await client.reader.read()
