@@ -3,8 +3,8 @@
 A handler that never waits needs a task for what it may ask of it (``asyncio.timeout``, TaskGroup, ``current_task``),
 and making one costs more than most handlers do.  So a task stands ready, and a handler takes its first step as that
 task, but is called like any function.  If it waits, the task goes on with it and is its own; if it does not, the next
-handler has the same task, as long as nobody can tell: no reference to it was kept, no callback added, no context
-variable set.
+handler has the same task, as long as nobody can tell: no reference to it or its context was kept, no callback or
+attribute added, no context variable set.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from abc import abstractmethod
 from asyncio.tasks import _enter_task, _leave_task, _register_task, _unregister_task
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
+from gc import get_referents
 from itertools import count, repeat
 from types import coroutine
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -58,9 +59,9 @@ else:
         return asyncio.Task(work, loop=loop, name=_NAME, context=context.copy())
 
 
-def _holders(task: asyncio.Task[Any]) -> tuple[int, int]:
-    """How many hold *task*, and how many do so weakly.  To be called from one and the same place before and after."""
-    return _references(task), getweakrefcount(task)
+def _holders(task: asyncio.Task[Any], context: Context) -> tuple[int, int, int]:
+    """How many hold *task*, how many do so weakly, and how many hold *context*."""
+    return _references(task), getweakrefcount(task), _references(context)
 
 
 def _bears_marks(task: Any, context: Context, base: Context) -> bool:
@@ -69,6 +70,8 @@ def _bears_marks(task: Any, context: Context, base: Context) -> bool:
         task._callbacks
         or task.get_name() is not _NAME
         or task.cancelling()
+        # A task of asyncio has a dict when an attribute was set, and does not show it.
+        or any(type(held) is dict for held in get_referents(task))
         or ((context or base) and not _is_same(context, base))
     )
 
@@ -197,20 +200,18 @@ class ReferenceSeat:
     __slots__ = (
         "_base",
         "_context",
+        "_held_by",
         "_loop",
         "_name",
-        "_references",
         "_task",
         "_turn",
-        "_weak_references",
         "cancellation",
         "in_use",
     )
 
     _turn: _Turn
     _context: Context
-    _references: int
-    _weak_references: int
+    _held_by: tuple[int, int, int]
 
     def __init__(self, loop: asyncio.AbstractEventLoop, context: Context, name: str) -> None:
         """*context*: what the context of each use is equal to when it begins; *name*: the task's own, by identity."""
@@ -236,7 +237,7 @@ class ReferenceSeat:
         loop, task = self._loop, self._task
         if task is None:
             raise RuntimeError("no task stands ready")
-        self._references, self._weak_references = _holders(task)
+        self._held_by = _holders(task, self._context)
         _enter_task(loop, task)
         self.in_use = True
         try:
@@ -250,7 +251,7 @@ class ReferenceSeat:
         task = self._task
         if (
             task is None
-            or _holders(task) != (self._references, self._weak_references)
+            or _holders(task, self._context) != self._held_by
             or self.cancellation is not None
             or _bears_marks(task, self._context, self._base)
         ):

@@ -22,8 +22,7 @@ typedef struct {
     PyObject_HEAD
     PyObject *loop, *base, *name;
     PyObject *task, *context, *turn, *cancellation; /* NULL is None */
-    Py_ssize_t references;
-    Py_ssize_t weak_references;
+    Py_ssize_t references, weak_references, context_references;
     char in_use;
 } Seat;
 
@@ -74,6 +73,19 @@ static PyObject *seat_is_ready(Seat *self, PyObject *ignored) {
     return PyBool_FromLong(current == Py_None);
 }
 
+/* *result*, or the exception that was fetched in its place; what came between has not *succeeded*: its exception. */
+static PyObject *restore(int succeeded, PyObject *result, PyObject *type, PyObject *value, PyObject *traceback) {
+    if (succeeded) {
+        PyErr_Restore(type, value, traceback);
+        return result;
+    }
+    Py_XDECREF(result);
+    Py_XDECREF(type);
+    Py_XDECREF(value);
+    Py_XDECREF(traceback);
+    return NULL;
+}
+
 static PyObject *seat_call(Seat *self, PyObject *const *args, Py_ssize_t count) {
     if (count < 1) return PyErr_Format(PyExc_TypeError, "call() takes a function");
     if (self->task == NULL || self->task == Py_None || self->context == NULL)
@@ -81,6 +93,7 @@ static PyObject *seat_call(Seat *self, PyObject *const *args, Py_ssize_t count) 
     State *st = state_of((PyObject *)self);
     PyObject *task = self->task, *context = self->context;
     self->references = Py_REFCNT(task);
+    self->context_references = Py_REFCNT(context);
     if ((self->weak_references = weak_references(st, task)) < 0) return NULL;
     Py_INCREF(task);
     Py_INCREF(context);
@@ -93,21 +106,14 @@ static PyObject *seat_call(Seat *self, PyObject *const *args, Py_ssize_t count) 
         self->in_use = 0;
         PyObject *type, *value, *traceback;
         PyErr_Fetch(&type, &value, &traceback);
-        if (PyContext_Exit(context) < 0) Py_CLEAR(result);
-        else PyErr_Restore(type, value, traceback);
+        int left = PyContext_Exit(context);
+        result = restore(left == 0, result, type, value, traceback);
     }
     PyObject *type, *value, *traceback;
     PyErr_Fetch(&type, &value, &traceback);
     done = call_two(st->leave_task, self->loop, task);
-    if (done == NULL) {
-        Py_CLEAR(result);
-        Py_XDECREF(type);
-        Py_XDECREF(value);
-        Py_XDECREF(traceback);
-    } else {
-        Py_DECREF(done);
-        PyErr_Restore(type, value, traceback);
-    }
+    result = restore(done != NULL, result, type, value, traceback);
+    Py_XDECREF(done);
 out:
     Py_DECREF(task);
     Py_DECREF(context);
@@ -141,6 +147,10 @@ static int is_seen(Seat *self) {
     State *st = state_of((PyObject *)self);
     PyObject *task = self->task;
     if (task == NULL || Py_REFCNT(task) != self->references) return 1;
+    if (Py_REFCNT(self->context) != self->context_references) return 1;
+    /* A task of asyncio has a dict when an attribute was set, and does not show it. */
+    PyObject **attributes = _PyObject_GetDictPtr(task);
+    if (attributes != NULL && *attributes != NULL) return 1;
     if (self->cancellation != NULL && self->cancellation != Py_None) return 1;
     Py_ssize_t weak = weak_references(st, task);
     if (weak != self->weak_references) return weak < 0 ? -1 : 1;

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import weakref
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
@@ -138,6 +139,10 @@ async def names_it() -> None:
     task.set_name("mine")
 
 
+async def gives_it_an_attribute() -> None:
+    asyncio.current_task().request = "mine"  # type: ignore[union-attr]
+
+
 async def sets_a_variable() -> None:
     VARIABLE.set(1)
 
@@ -146,27 +151,40 @@ async def changes_a_variable() -> None:
     BASE.set(list(BASE.get()))
 
 
-@pytest.mark.parametrize(
-    "work",
-    [keeps_it, keeps_a_weak_reference, adds_a_callback, names_it, sets_a_variable, changes_a_variable],
-    ids=lambda work: work.__name__,
-)
+MARKS: list[Callable[[], Work]] = [
+    keeps_it,
+    keeps_a_weak_reference,
+    adds_a_callback,
+    names_it,
+    gives_it_an_attribute,
+    sets_a_variable,
+    changes_a_variable,
+]
+
+if sys.version_info >= (3, 12):
+
+    async def keeps_its_context() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().call_soon(VARIABLE.set, 1, context=task.get_context())
+
+    MARKS.append(keeps_its_context)
+
+
+@pytest.mark.parametrize("work", MARKS, ids=lambda work: work.__name__)
 async def test_a_task_that_was_seen_is_not_used_again(work: Callable[[], Work], tasks: ModuleType) -> None:
     KEPT.clear()
     BASE.set([1])
     stand = Stand(tasks)
-    task = None
-
-    async def first() -> None:
-        nonlocal task
-        task = weakref.ref(asyncio.current_task())
-        await work()
-
-    assert await stand.run(first) is None
+    assert await stand.run(lambda: identity([])) is None
+    ended = stand.standing._task
+    assert await stand.run(lambda: identity([])) is None
+    assert stand.standing._task is ended
+    assert await stand.run(work) is None
     await asyncio.sleep(0)
-    assert task is not None
-    ended = task()
-    assert ended is None or (ended.done() and not ended.cancelled() and ended.exception() is None)
+    assert ended.done()
+    assert not ended.cancelled()
+    assert ended.exception() is None
     if work is adds_a_callback:
         assert KEPT == ["called"]
 
@@ -175,6 +193,7 @@ async def test_a_task_that_was_seen_is_not_used_again(work: Callable[[], Work], 
         assert current is not ended
         assert current is not None
         assert current.get_name() != "mine"
+        assert not hasattr(current, "request")
         assert VARIABLE.get("unset") == "unset"
         assert BASE.get() == [1]
 
@@ -377,6 +396,25 @@ async def test_what_work_waits_for_may_fail_more_than_once(stand: Stand) -> None
     assert seen == ["again", "again", "at last"]
 
 
+async def test_what_work_has_caught_is_not_the_context_of_what_it_raises_later(stand: Stand) -> None:
+    future = stand.loop.create_future()
+    seen: list[BaseException | None] = []
+
+    async def fails() -> None:
+        with suppress(LookupError):
+            await future
+        try:
+            raise ValueError("its own")
+        except ValueError as error:
+            seen.append(error.__context__)
+
+    task = await stand.run(fails)
+    assert task is not None
+    future.set_exception(LookupError("caught"))
+    await task
+    assert seen == [None]
+
+
 async def test_work_whose_loop_goes_away_is_closed(tasks: ModuleType) -> None:
     closed = []
 
@@ -500,3 +538,79 @@ def test_which_one_is_used_can_be_chosen() -> None:
     assert chosen("", hidden).stdout == "reference\n"
     assert "RAT_TASKS is 'native', and rat._tasks is not built" in chosen("native", hidden).stderr
     assert "RAT_TASKS is 'fast', and may be 'native' or 'reference'" in chosen("fast").stderr
+
+
+SWEEP = """
+import _testcapi, asyncio, contextvars, faulthandler
+faulthandler.enable()
+from rat import _tasks, tasks
+
+VARIABLE = contextvars.ContextVar("VARIABLE", default="unset")
+VARIABLE.set("before")
+base = contextvars.copy_context()
+loop = asyncio.new_event_loop()
+
+class Standing(tasks.StandingTask):
+    replaced = 0
+
+    def replace(self):
+        self.replaced += 1
+
+async def returns():
+    return 1
+
+def raises(standing):
+    try:
+        standing.call(len, 1)
+    except TypeError:
+        return True
+
+def operations(standing):
+    yield standing.is_ready
+    yield lambda: standing.call(max, 1, 2)
+    yield lambda: raises(standing)
+    yield lambda: standing.put_back() or True
+    yield lambda: tasks.first_step(returns())
+    yield lambda: tasks.first_step(asyncio.sleep(0))
+    yield lambda: _tasks.Seat(loop, base, "name")
+
+def sweep(standing):
+    task = standing._task
+    for operation in operations(standing):
+        expected, first = operation(), 0
+        while True:
+            _testcapi.set_nomemory(first, first + 1)
+            try:
+                value = operation()
+            except MemoryError:
+                value = None
+            finally:
+                _testcapi.remove_mem_hooks()
+            if value is not None:
+                break
+            first += 1
+        print(first)
+        assert type(operation()) is type(expected)
+        assert asyncio.current_task(loop) is None
+    assert standing._task is task and not standing.replaced
+    standing.call(VARIABLE.set, "after")
+    standing.put_back()
+    assert standing.replaced == 1
+
+standing = Standing(loop, base)
+standing.stand()
+loop.run_until_complete(asyncio.sleep(0))
+sweep(standing)
+loop.run_until_complete(standing.close())
+"""
+
+
+@pytest.mark.skipif(importlib.util.find_spec("_testcapi") is None, reason="_testcapi makes allocations fail")
+@pytest.mark.skipif(importlib.util.find_spec("rat._tasks") is None, reason="rat._tasks is not built")
+def test_every_allocation_may_fail() -> None:
+    environment = {**os.environ, "PYTHONMALLOC": "debug", "RAT_TASKS": "native", "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(
+        [sys.executable, "-c", SWEEP], env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.split()) == 7
