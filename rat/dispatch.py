@@ -139,6 +139,9 @@ def _sync_respond(
         try:
             value = call(request)
             if is_async:
+                if type(value) is not CoroutineType:
+                    # Another awaitable, of what is only marked as a coroutine function.
+                    return Deferred(finish(lambda request: value)(request))
                 value = first_step(value)
             if type(value) is CoroutineType or type(value) is Begun:
                 return Deferred(finish(lambda request: value)(request))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
+import inspect
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -15,6 +17,7 @@ import pytest
 from rat import HTTPError, Limits, Rat, Request, Response, Router, ServerConfig, Timeouts
 from rat.stream.body import BodyReader
 from tests.app.support import answer, body_reader, content_of, head, json_of
+from tests.support.serving import connect, serving
 
 
 async def test_path_parameters_arrive_by_name_and_typed() -> None:
@@ -585,3 +588,17 @@ async def test_calls_answer_over_http() -> None:
     twice.call("x")(nothing)
     with pytest.raises(ValueError, match="call 'x' is declared twice"):
         twice.call("x")(nothing)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="inspect.markcoroutinefunction is of 3.12")
+async def test_a_handler_that_is_marked_as_a_coroutine_function_gives_any_awaitable() -> None:
+    app = Rat()
+
+    def marked(request: Request) -> Any:
+        return asyncio.ensure_future(asyncio.sleep(0, "marked"))
+
+    app.get("/")(getattr(inspect, "markcoroutinefunction")(marked))  # noqa: B009
+    assert await content_of(await answer(app)) == b"marked"
+    async with serving(app) as server, connect(server) as client:
+        await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert (await client.answer()).content == b"marked"
