@@ -297,7 +297,8 @@ class RatServer:
         service = self.service
         if service.draining or self._resume_task is not None or len(service.connections) >= service.most_connections:
             return
-        self._resume_task = service.loop.create_task(self._resume())
+        # Not by the loop's task factory: one that is eager would be through before the task has its place here.
+        self._resume_task = asyncio.Task(self._resume(), loop=service.loop)
 
     async def _resume(self) -> None:
         try:

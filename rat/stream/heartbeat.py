@@ -183,7 +183,8 @@ class EventBytes(AsyncIterator[bytes]):
             return
         if self._state is _State.IDLE:
             self._state = _State.RUNNING
-            self._task = loop.create_task(self._run())
+            # Not by the loop's task factory: one that is eager would bring the first event before it is waited for.
+            self._task = asyncio.Task(self._run(), loop=loop)
         elif self._demand is not None and not self._demand.done():
             self._demand.set_result(None)
         clock = self._clock or loop

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from rat import Rat, RatServer, Request
+from rat import EventStream, Rat, RatServer, Request, ServerConfig
 from rat.errors import BindError
 from tests.support.serving import connect, serving
 
@@ -242,8 +243,6 @@ async def test_a_unix_socket_is_served_and_removed(tmp_path: Path) -> None:
 
 
 async def test_connections_past_the_bound_wait_their_turn() -> None:
-    from rat import ServerConfig
-
     app = make_app()
     app.state.go.set()
     request = b"GET /waits HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"
@@ -262,3 +261,23 @@ async def test_connections_past_the_bound_wait_their_turn() -> None:
                 await first.send(request[5:])
                 assert (await first.answer()).content == b"whole"
                 assert (await third.answer()).content == b"whole"
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="no eager tasks")
+async def test_a_loop_whose_tasks_are_eager() -> None:
+    app = make_app()
+    app.state.go.set()
+
+    @app.get("/numbers")
+    async def numbers(request: Request) -> EventStream:
+        async def events() -> AsyncIterator[str]:
+            yield "1"
+
+        return EventStream(events())
+
+    asyncio.get_running_loop().set_task_factory(getattr(asyncio, "eager_task_factory"))  # noqa: B009
+    async with serving(app, config=ServerConfig(connections=1)) as server, asyncio.timeout(10):
+        for target in (b"/waits", b"/waits", b"/waits", b"/numbers"):
+            async with connect(server) as client:
+                await client.send(b"GET " + target + b" HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n")
+                assert (await client.answer()).status == 200
