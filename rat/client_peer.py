@@ -180,6 +180,9 @@ class ClientPeer(Peer):
         except asyncio.CancelledError:
             self.abandon(stream_id)
             raise
+        finally:
+            # It holds what it raised, whose traceback holds this frame.
+            del answer
 
     def abandon(self, stream_id: int) -> None:
         """Nobody waits for the answer any more: tell the server."""
