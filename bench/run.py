@@ -8,6 +8,7 @@ import os
 import platform
 import re
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -96,6 +97,8 @@ def main(arguments: list[str]) -> int:
         except CannotCount as error:
             print(f"bench: {error}", file=sys.stderr)
             return 2
+    # Ended like this it still ends the servers.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     result = run(args, peers, skipped, works)
     print(report.text(result))
     slower = False

@@ -28,6 +28,8 @@ BEST = 0.05
 """The share of the samples that are faster than a whole core is taken to be: clocks and turbos exaggerate a little."""
 
 
+LEAST = 5.0
+"""No core does the fixed piece in so few microseconds: on virtual machines the clock stands still now and then."""
 UNKNOWN = 0.0
 """The pace where none is measured."""
 SHARED = 1.3
@@ -119,6 +121,8 @@ class Pace:
             started = time.thread_time()
             _work(WORK)
             took = (time.thread_time() - started) * 1e6
+            if took < LEAST:
+                continue
             self._all.append(took)
             trace, pids = self._trace, self._pids
             if trace is not None:

@@ -29,6 +29,23 @@ def test_the_pace_of_a_core_is_noted_with_the_cpu_of_a_process() -> None:
     assert 0.0 <= pace.shared(pace.whole()) <= 1.0
 
 
+def test_a_clock_that_stands_still_is_no_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[float] = []
+
+    def stands_still() -> float:
+        reads.append(1.0)
+        return 1.0
+
+    monkeypatch.setattr("bench.harness.pace.time.thread_time", stands_still)
+    with Pace(min(os.sched_getaffinity(0))) as pace:
+        trace = pace.begin([os.getpid()])
+        while len(reads) < 20:
+            os.sched_yield()
+    assert trace.took == []
+    assert trace.pace(0.0, time.monotonic()) == UNKNOWN
+    assert pace.whole() == UNKNOWN
+
+
 def test_without_a_core_of_its_own_nothing_is_noted() -> None:
     with Pace(None) as pace:
         assert pace.begin([os.getpid()]).at == []
