@@ -34,6 +34,7 @@ from rat.sendfile import send_region
 from rat.stages import Cause, Stage
 from rat.stream.compress import CompressedPieces
 from rat.stream.heartbeat import EventBytes
+from rat.tasks import raise_from_loop
 
 if TYPE_CHECKING:
     from rat.flow import Flow
@@ -72,10 +73,6 @@ class Owner(Protocol):
     @property
     def peer_done(self) -> bool:
         """The client has closed its side."""
-
-
-def _raise(error: BaseException) -> None:
-    raise error
 
 
 class AnswerSender:
@@ -365,8 +362,7 @@ class AnswerSender:
             self.service.counters.disconnects += 1
         self._owner.abort()
         if isinstance(error, SystemExit | KeyboardInterrupt):
-            # uvloop keeps to itself what comes out of a transport's callback, where handlers take their first step.
-            self.service.loop.call_soon(_raise, error)
+            raise_from_loop(self.service.loop, error)
 
     def _finish(self, response: Response, status: int) -> None:
         """The answer is whole: count it, log it, let go of everything."""

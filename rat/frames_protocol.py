@@ -18,6 +18,7 @@ from rat.frames.lane import VALUE_TYPES, FastFramesEngine
 from rat.peer import Link, Peer
 from rat.procedures import CallRequest, blame, failure
 from rat.stream.inbox import nothing
+from rat.tasks import raise_from_loop
 
 if TYPE_CHECKING:
     from rat.app import Rat
@@ -31,10 +32,6 @@ log = logging.getLogger("rat.server")
 
 _PING: Final = b"rat ping"
 _NOBODY: Final = asyncio.Protocol()
-
-
-def _raise(error: BaseException) -> None:
-    raise error
 
 
 class FramesProtocol(Peer):
@@ -206,8 +203,7 @@ class FramesProtocol(Peer):
         if isinstance(error, asyncio.CancelledError | SystemExit | KeyboardInterrupt):
             told = CallError("cancelled", "the call was cancelled by the server")
             if not isinstance(error, asyncio.CancelledError):
-                # It ends the process, from the loop: uvloop keeps to itself what comes out of a transport's callback.
-                self.loop.call_soon(_raise, error)
+                raise_from_loop(self.loop, error)
         else:
             told = failure(error, name)
         if told.code == "internal":

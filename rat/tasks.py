@@ -22,7 +22,7 @@ from types import coroutine
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import getweakrefcount
 
-__all__ = ["EAGER", "Begun", "StandingTask", "first_step", "spawn"]
+__all__ = ["EAGER", "Begun", "StandingTask", "first_step", "raise_from_loop", "spawn"]
 
 T = TypeVar("T")
 Work = Coroutine[Any, Any, None]
@@ -57,6 +57,18 @@ else:
     def spawn(loop: asyncio.AbstractEventLoop, context: Context, work: Work) -> asyncio.Task[None]:
         """A task of its own for *work*, in a context that nothing else has touched."""
         return asyncio.Task(work, loop=loop, name=_NAME, context=context.copy())
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
+def raise_from_loop(loop: asyncio.AbstractEventLoop, error: BaseException) -> None:
+    """Have *error*, which ends the process, come out of the loop's next turn.
+
+    uvloop keeps to itself what comes out of a transport's callback, where handlers take their first step.
+    """
+    loop.call_soon(_raise, error)
 
 
 def _holders(task: asyncio.Task[Any], context: Context) -> tuple[int, int, int]:

@@ -271,7 +271,7 @@ async def test_a_handler_that_ends_the_process_does_so_from_the_loop(
 
     async with both(app) as (_, client), asyncio.timeout(5):
         left: list[BaseException] = []
-        monkeypatch.setattr("rat.frames_protocol._raise", left.append)
+        monkeypatch.setattr("rat.tasks._raise", left.append)
         answer = anext(client.stream(name)) if name == "stream" else client.call(name)
         with pytest.raises(CallError, match="cancelled by the server"):
             await answer
