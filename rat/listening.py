@@ -9,6 +9,7 @@ import asyncio
 import errno
 import os
 import socket
+import stat
 import sys
 from collections.abc import Callable
 from typing import Protocol, TypeAlias
@@ -83,7 +84,10 @@ def adopt(descriptor: int, backlog: int) -> socket.socket:
 
 
 def _is_stale(path: str) -> bool:
-    """Nobody listens on the Unix socket at *path*."""
+    """A Unix socket lies at *path*, and nobody listens on it."""
+    # Linux refuses a connection to a plain file in the same way as one to a socket that was left behind.
+    if not stat.S_ISSOCK(os.lstat(path).st_mode):
+        return False
     probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         probe.connect(path)
