@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rat.app import Rat
     from rat.client import connect
     from rat.config import FrameLimits, Limits, ServerConfig, StreamLimits, Timeouts
+    from rat.dispatch import CallNext
     from rat.errors import (
         CallError,
         ClientDisconnected,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from rat.files import FileResponse
     from rat.forms import Form
     from rat.messages import Address, Request
+    from rat.procedures import CallRequest
     from rat.responses import JSONResponse, RedirectResponse, Response
     from rat.router import Router
     from rat.server import RatServer
@@ -37,6 +39,8 @@ _EXPORTS = {
     "Address": "rat.messages",
     "Blob": "rat.stream.blob",
     "CallError": "rat.errors",
+    "CallNext": "rat.dispatch",
+    "CallRequest": "rat.procedures",
     "ClientDisconnected": "rat.errors",
     "CodecError": "rat.errors",
     "ConnectionLost": "rat.errors",
@@ -71,6 +75,8 @@ __all__ = [
     "Address",
     "Blob",
     "CallError",
+    "CallNext",
+    "CallRequest",
     "ClientDisconnected",
     "CodecError",
     "ConnectionLost",
@@ -101,14 +107,16 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    try:
-        module = _EXPORTS[name]
-    except KeyError:
-        raise AttributeError(f"module 'rat' has no attribute {name!r}") from None
-    value = getattr(import_module(module), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # to a type checker it would say that every name is there
+
+    def __getattr__(name: str) -> Any:
+        try:
+            module = _EXPORTS[name]
+        except KeyError:
+            raise AttributeError(f"module 'rat' has no attribute {name!r}") from None
+        value = getattr(import_module(module), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -95,6 +95,7 @@ class Headers:
     @overload
     def get(self, name: str, default: D) -> str | D: ...
     def get(self, name: str, default: object = None) -> object:
+        """The first value of the field *name*, or *default*."""
         key = name.lower().encode("latin-1", "replace")
         for known, value in self.raw:
             if known == key:
@@ -127,9 +128,11 @@ class Headers:
         return list(dict.fromkeys(name.decode("latin-1") for name, _ in self.raw))
 
     def items(self) -> list[tuple[str, str]]:
+        """Names and values as they came, repeated fields repeated."""
         return list(self)
 
     def values(self) -> list[str]:
+        """Values as they came, repeated fields repeated."""
         return [value for _, value in self]
 
     def __eq__(self, other: object) -> bool:
@@ -170,6 +173,7 @@ class MutableHeaders(Headers):
         self.raw.append(encode_field(name, value))
 
     def setdefault(self, name: str, value: str) -> str:
+        """The value of the field *name*, set to *value* when there was none.  Raises ValueError as ``add``."""
         known = self.get(name)
         if known is not None:
             return known
@@ -247,6 +251,7 @@ class QueryParams(MultiMapping[str]):
 
     @classmethod
     def parse(cls, query: bytes) -> QueryParams:
+        """The parameters of a query as it came, undecoded (WHATWG URL, section 5.1)."""
         return cls(parse_urlencoded(query))
 
     def integer(

@@ -169,10 +169,12 @@ class FileResponse(Response):
         return self.path, self._filename, tuple(self.field_lines())
 
     def at_once(self, request: Request) -> Response | None:
+        """The answer from what is held in memory; None when the file has to be opened first."""
         found = _cache.get(self._key)
         return None if found is None else self._answer(request, *found)
 
     async def prepare(self, request: Request) -> Response:
+        """The answer after a look at the file, in a thread.  HTTPError 404 when there is none."""
         key = self._key
         found = _cache.get(key)
         if found is None:

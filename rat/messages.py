@@ -109,6 +109,7 @@ class Request:
 
     @property
     def method(self) -> str:
+        """The method as it came (RFC 9110, section 9)."""
         return self.head.method
 
     @property
@@ -124,6 +125,7 @@ class Request:
 
     @property
     def query(self) -> QueryParams:
+        """The parameters of the query, decoded."""
         try:
             return self._query
         except AttributeError:
@@ -132,6 +134,7 @@ class Request:
 
     @property
     def headers(self) -> Headers:
+        """The fields of the head, in the order in which they came."""
         try:
             return self._headers
         except AttributeError:
@@ -140,6 +143,7 @@ class Request:
 
     @property
     def cookies(self) -> Mapping[str, str]:
+        """The cookies by name (RFC 6265, section 5.4)."""
         try:
             return self._cookies
         except AttributeError:
@@ -148,6 +152,7 @@ class Request:
 
     @property
     def http_version(self) -> str:
+        """``1.1`` or ``1.0``."""
         return self.head.http_version
 
     @property
@@ -157,6 +162,7 @@ class Request:
 
     @property
     def scheme(self) -> str:
+        """``http``, or ``https`` where this server ends the TLS itself; what a proxy ended is in the fields it sets."""
         return self._connection.scheme
 
     @property

@@ -98,6 +98,7 @@ class CallRequest(tuple[Carrier, int, str]):
 
     @property
     def app(self) -> Rat:
+        """The application that is called."""
         return self._carrier.app
 
     @property
@@ -107,6 +108,7 @@ class CallRequest(tuple[Carrier, int, str]):
 
     @property
     def server(self) -> Address | None:
+        """The address that the caller connected to; None for a Unix socket."""
         return self._carrier.server
 
     @property

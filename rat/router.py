@@ -6,21 +6,23 @@ Knows nothing of how a route is found or called.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, TypeVar, Unpack
 
 from rat.dispatch import Handler, Middleware, call_style
 from rat.problems import ErrorHandler, ErrorHandlers
 from rat.routing import PathPattern
 
 if TYPE_CHECKING:
+    from rat.fields import HeaderSource
     from rat.procedures import Procedure
 
 __all__ = ["UNSET", "Route", "Router", "Scope", "Unset"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+M = TypeVar("M", bound=Middleware)
 
 
 class Unset(enum.Enum):
@@ -30,6 +32,33 @@ class Unset(enum.Enum):
 
 
 UNSET: Final[Literal[Unset.UNSET]] = Unset.UNSET
+
+
+class RouteOptions(TypedDict, total=False):
+    """What may be said of a route, as ``Router.route`` has it."""
+
+    name: str | None
+    timeout: float | Unset | None
+    max_body: int | Unset | None
+    thread: bool
+
+
+class CallOptions(TypedDict, total=False):
+    """What may be said of a procedure."""
+
+    timeout: float | None
+    max_body: int | Unset | None
+    thread: bool
+
+
+class StaticOptions(TypedDict, total=False):
+    """What may be said of a directory, as ``rat.static.StaticFiles`` has it."""
+
+    index: Sequence[str]
+    precompressed: bool
+    headers: HeaderSource | None
+    hidden: bool
+    listing: bool
 
 
 @dataclass(slots=True)
@@ -122,25 +151,32 @@ class Router:
         known_as = name or str(getattr(handler, "__name__", type(handler).__name__))
         self._entries.append(Route(path, methods, handler, known_as, **options))
 
-    def get(self, path: str, **options: Any) -> Callable[[F], F]:
+    def get(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
+        """Declare a route of GET; options as ``route`` has them."""
         return self.route(path, methods=("GET",), **options)
 
-    def post(self, path: str, **options: Any) -> Callable[[F], F]:
+    def post(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
+        """Declare a route of POST; options as ``route`` has them."""
         return self.route(path, methods=("POST",), **options)
 
-    def put(self, path: str, **options: Any) -> Callable[[F], F]:
+    def put(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
+        """Declare a route of PUT; options as ``route`` has them."""
         return self.route(path, methods=("PUT",), **options)
 
-    def patch(self, path: str, **options: Any) -> Callable[[F], F]:
+    def patch(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
+        """Declare a route of PATCH; options as ``route`` has them."""
         return self.route(path, methods=("PATCH",), **options)
 
-    def delete(self, path: str, **options: Any) -> Callable[[F], F]:
+    def delete(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
+        """Declare a route of DELETE; options as ``route`` has them."""
         return self.route(path, methods=("DELETE",), **options)
 
-    def head(self, path: str, **options: Any) -> Callable[[F], F]:
+    def head(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
+        """Declare a route of HEAD; options as ``route`` has them."""
         return self.route(path, methods=("HEAD",), **options)
 
-    def options(self, path: str, **options: Any) -> Callable[[F], F]:
+    def options(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
+        """Declare a route of OPTIONS; options as ``route`` has them."""
         return self.route(path, methods=("OPTIONS",), **options)
 
     def sse(
@@ -162,11 +198,12 @@ class Router:
 
         return declare
 
-    def call(self, name: str, **options: Any) -> Callable[[F], F]:
+    def call(self, name: str, **options: Unpack[CallOptions]) -> Callable[[F], F]:
         """Declare a procedure: ``handler(request, *arguments)``, for frames and for POST /_call/NAME.
 
-        Raises ValueError for a name that is taken.
+        Options as ``route`` has them; *timeout* is for the whole answer.  Raises ValueError for a name that is taken.
         """
+        thread = options.pop("thread", False)
 
         def declare(handler: F) -> F:
             self._check_open()
@@ -175,7 +212,7 @@ class Router:
             from rat.calls import over_http
             from rat.procedures import Procedure
 
-            procedure = Procedure(name, handler, thread=options.pop("thread", False), timeout=options.get("timeout"))
+            procedure = Procedure(name, handler, thread=thread, timeout=options.get("timeout"))
             self.calls[name] = procedure
             self._declare(f"/_call/{name}", ("POST",), over_http(procedure), name=f"call {name}", **options)
             return handler
@@ -205,7 +242,7 @@ class Router:
                     raise ValueError(f"call {name!r} is declared in two routers")
         return found
 
-    def static(self, prefix: str, directory: str | Path, **options: Any) -> None:
+    def static(self, prefix: str, directory: str | Path, **options: Unpack[StaticOptions]) -> None:
         """Serve the files below *directory* under *prefix*; options as ``rat.static.StaticFiles`` has them."""
         from rat.static import StaticFiles
 
@@ -235,7 +272,7 @@ class Router:
 
     # -- around the handlers
 
-    def middleware(self, function: Middleware) -> Middleware:
+    def middleware(self, function: M) -> M:
         """Put ``async def function(request, call_next)`` around the handlers, the first declared outermost."""
         self._check_open()
         if not callable(function):

@@ -223,6 +223,7 @@ class UploadFile:
 
     @property
     def safe_filename(self) -> str:
+        """The file name without directories, leading dots and control characters."""
         return safe_filename(self.filename)
 
     @property
@@ -259,6 +260,7 @@ class UploadFile:
         return await save_stream(self, path)
 
     def close(self) -> None:
+        """Close the file, and so remove it from the disk."""
         self.file.close()
 
     def __del__(self) -> None:

@@ -169,3 +169,21 @@ def test_every_public_name_is_in_the_reference(name: str) -> None:
 def test_what_the_reference_names_is_there(place: str) -> None:
     owner, _, attribute = place.partition(".")
     assert hasattr(getattr(rat, owner), attribute)
+
+
+@pytest.mark.parametrize("module", [rat, rat.codec], ids=lambda module: str(module.__name__))
+def test_help_says_something_of_every_public_name(module: ModuleType) -> None:
+    silent = []
+    for name in module.__all__:
+        named = getattr(module, name)
+        if inspect.isclass(named):
+            members = [(f"{name}.{key}", value) for key, value in vars(named).items() if not key.startswith("_")]
+            methods = [(key, getattr(value, "__func__", value)) for key, value in members]
+            silent += [
+                key
+                for key, value in methods
+                if (inspect.isfunction(value) or isinstance(value, property)) and not value.__doc__
+            ]
+        if callable(named) and not named.__doc__:
+            silent.append(name)
+    assert silent == []

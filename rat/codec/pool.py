@@ -170,6 +170,7 @@ class BufferPool:
                 self._trimmed += 1
 
     def statistics(self) -> PoolStatistics:
+        """Counts since the start, and the bytes that are held now."""
         return PoolStatistics(
             hits=self._hits,
             misses=self._misses,

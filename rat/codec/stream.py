@@ -114,12 +114,15 @@ class StreamEncoder:
         return content
 
     def begin_list(self) -> bytes:
+        """Open a list: items follow, then ``end``."""
         return self._begin(Position.ITEM, Tag.OPEN_LIST)
 
     def begin_dict(self) -> bytes:
+        """Open a dict: keys and values follow, then ``end``."""
         return self._begin(Position.KEY, Tag.OPEN_DICT)
 
     def begin_bytes(self) -> bytes:
+        """Open bytes: pieces follow, then ``end``."""
         return self._begin(Position.CHUNK, Tag.OPEN_BYTES)
 
     def key(self, name: str) -> bytes:
