@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from rat.client import Client
+from rat.client import Client, save
 from rat.client import connect as connect_async
 from rat.stream.blob import Blob, BlobSource
 
@@ -97,15 +97,7 @@ class BlockingClient:
 
     def download(self, name: str, path: str | Path, /, *args: Any, **kwargs: Any) -> int:
         """Write the bytes that *name* sends to the file *path*; how many."""
-        return self._wait(self._save(name, Path(path), args, kwargs))
-
-    async def _save(self, name: str, path: Path, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
-        size = 0
-        with path.open("wb") as file:
-            async for piece in self._client.download(name, *args, **kwargs):
-                await asyncio.to_thread(file.write, piece)
-                size += len(piece)
-        return size
+        return self._wait(save(self._client.download(name, *args, **kwargs), Path(path)))
 
 
 async def _next(items: AsyncIterator[Any]) -> Any:

@@ -11,6 +11,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -246,16 +247,32 @@ class Client:
             return await stream.result()
 
     async def download(self, name: str, /, *args: Any, **kwargs: Any) -> AsyncIterator[Buffer]:
-        """The bytes that *name* sends, piece by piece as they come; the server waits when nobody reads."""
+        """The bytes that *name* sends, piece by piece as they come; the server waits when nobody reads.
+
+        Raises CallError ``not_a_blob`` for a call that answers anything else.
+        """
         async with ClientStream(self.connected, name, args, kwargs, self._timeout, is_open=False) as stream:
             async for piece in stream:
                 if not isinstance(piece, bytes | bytearray | memoryview):
                     raise CallError("not_a_blob", f"call {name} sent an item of {type(piece).__name__}, expected bytes")
                 yield piece
+            result = await stream.result()
+            if result is not None:
+                raise CallError("not_a_blob", f"call {name} answered {type(result).__name__}, expected bytes")
 
     async def ping(self) -> float:
         """Seconds to the server and back."""
         return await (await self.connected()).ping()
+
+
+async def save(pieces: AsyncIterator[Buffer], path: Path) -> int:
+    """Write a download to the file *path*; how many bytes.  A call that is refused leaves the file as it was."""
+    first = await anext(pieces, b"")
+    with path.open("wb") as file:
+        size = await asyncio.to_thread(file.write, first)
+        async for piece in pieces:
+            size += await asyncio.to_thread(file.write, piece)
+    return size
 
 
 class Within:

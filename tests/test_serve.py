@@ -227,6 +227,8 @@ def test_what_cannot_be_meant_is_2(directory: Path, arguments: tuple[str, ...]) 
     code, stderr = fails(directory, *arguments)
     assert code == 2
     assert stderr.splitlines()[-1].startswith("rat")
+    if "--nonsense" in arguments:
+        assert stderr.startswith("usage: rat serve ")
 
 
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])

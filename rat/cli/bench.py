@@ -51,6 +51,20 @@ def _field(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
+def _crc(text: str) -> int:
+    try:
+        return int(text, 16)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected hexadecimal digits") from None
+
+
+def _json(text: str | bytes, what: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{what} is no JSON: {error}") from None
+
+
 def _positive(kind: type) -> Callable[[str], Any]:
     def parse(text: str) -> Any:
         value = kind(text)
@@ -78,7 +92,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-p", "--pipeline", type=_positive(int), default=None, help="in flight on each connection (1; 64 for frames)"
     )
-    parser.add_argument("-n", "--count", type=_positive(int), default=None, help="stop after this many answers")
+    parser.add_argument(
+        "-n", "--count", type=_positive(int), default=None, help="stop when this many answers have come"
+    )
     parser.add_argument(
         "--rate", type=_positive(float), default=None, help="requests a second; latency counts from when each was due"
     )
@@ -96,9 +112,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--expect-body", type=Path, default=None, metavar="FILE", help="the only right content")
     parser.add_argument("--expect-json", type=Path, default=None, metavar="FILE", help="the only right JSON value")
     parser.add_argument("--expect-size", type=int, default=None, help="the only right size of content")
-    parser.add_argument(
-        "--expect-crc", type=lambda text: int(text, 16), default=None, help="the only right CRC-32, in hex"
-    )
+    parser.add_argument("--expect-crc", type=_crc, default=None, metavar="HEX", help="the only right CRC-32")
     parser.add_argument("--call", default="echo", metavar="NAME", help="frames: the procedure to call (echo)")
     parser.add_argument("--args", default=None, metavar="JSON", help="frames: its arguments, a list (one record)")
     parser.add_argument(
@@ -168,7 +182,7 @@ def _run_http(args: argparse.Namespace, mode: str, target: Any) -> int:
     judge = Judge(
         status=args.expect_status,
         content=None if args.expect_body is None else args.expect_body.read_bytes(),
-        value=None if args.expect_json is None else json.loads(args.expect_json.read_bytes()),
+        value=None if args.expect_json is None else _json(args.expect_json.read_bytes(), str(args.expect_json)),
         size=args.expect_size,
         crc=args.expect_crc,
     )
@@ -217,12 +231,12 @@ def _run_frames(args: argparse.Namespace, target: Any) -> int:
     if args.payload is not None:
         call, expected = args.payload.read_bytes(), None
     else:
-        values = json.loads(args.args) if args.args is not None else [RECORD]
+        values = _json(args.args, f"--args {args.args!r}") if args.args is not None else [RECORD]
         if not isinstance(values, list):
             raise ValueError(f"--args {args.args!r}, expected a JSON list")
         call, expected = encode([args.call, values]), None
         if args.expect_json is not None:
-            expected = encode(json.loads(args.expect_json.read_bytes()))
+            expected = encode(_json(args.expect_json.read_bytes(), str(args.expect_json)))
         elif args.call == "echo" and len(values) == 1:
             expected = encode(values[0])
     if args.expect_body is not None:

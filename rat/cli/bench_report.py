@@ -190,7 +190,7 @@ def sse_text(plan: SsePlan, result: SseResult) -> str:
     if result.gaps:
         lines.append(f"wrong     {result.gaps:,} gaps or repetitions in the numbering")
     if result.silent:
-        lines.append(f"missing   {result.silent:,} subscribers were given nothing")
+        lines.append(f"missing   {result.silent:,} subscribers were given nothing in that time")
     for fault, times in result.faults.most_common():
         lines.append(f"wrong     {times:,} x {fault}")
     if result.client_share > FULL:

@@ -10,11 +10,13 @@ import asyncio
 import base64
 import json
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from rat.client import Client, Retry, connect
+from rat.client import Client, Retry, connect, save
 from rat.errors import CallError, CodecError, ConnectionLost, reason
+from rat.events import Buffer
 
 __all__ = ["add_parser"]
 
@@ -31,13 +33,23 @@ def add_parser(subparsers: Any) -> None:
         metavar="ARGUMENT",
         help="JSON, or text as it is; NAME=VALUE goes by name",
     )
-    parser.add_argument("--timeout", type=float, metavar="SECONDS", help="for the whole call")
+    parser.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="for the whole call")
     parser.add_argument("--checksum", action="store_true", help="with checksums")
     parser.add_argument("--compress", action="store_true", help="with zstd")
     blob = parser.add_mutually_exclusive_group()
     blob.add_argument("--upload", metavar="FILE", help="send the bytes of FILE (- for standard input)")
     blob.add_argument("--download", metavar="FILE", help="write the bytes that come to FILE (- for standard output)")
     parser.set_defaults(run=run)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not seconds > 0:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected seconds above 0")
+    return seconds
 
 
 def parse_arguments(texts: list[str]) -> tuple[list[Any], dict[str, Any]]:
@@ -101,7 +113,7 @@ async def _call(client: Client, options: argparse.Namespace) -> None:
             source: Any = sys.stdin.buffer if options.upload == "-" else Path(options.upload)
             print(_json(await client.upload(options.name, source, *args, **kwargs)))
         elif options.download is not None:
-            await _download(client, options.name, args, kwargs, options.download)
+            await _download(client.download(options.name, *args, **kwargs), options.download)
         else:
             async with client.stream(options.name, *args, **kwargs) as stream:
                 await stream.end()
@@ -114,21 +126,13 @@ async def _call(client: Client, options: argparse.Namespace) -> None:
                     print(_json(result))
 
 
-async def _download(client: Client, name: str, args: list[Any], kwargs: dict[str, Any], target: str) -> None:
-    if target == "-":
-        async for piece in client.download(name, *args, **kwargs):
-            await asyncio.to_thread(sys.stdout.buffer.write, piece)
-        sys.stdout.buffer.flush()
+async def _download(pieces: AsyncIterator[Buffer], target: str) -> None:
+    if target != "-":
+        print(f"{await save(pieces, Path(target))} bytes", file=sys.stderr)
         return
-    size = 0
-    pieces = client.download(name, *args, **kwargs)
-    # A call that is refused leaves the file as it was.
-    first = await anext(pieces, b"")
-    with Path(target).open("wb") as file:
-        size += await asyncio.to_thread(file.write, first)
-        async for piece in pieces:
-            size += await asyncio.to_thread(file.write, piece)
-    print(f"{size} bytes", file=sys.stderr)
+    async for piece in pieces:
+        await asyncio.to_thread(sys.stdout.buffer.write, piece)
+    sys.stdout.buffer.flush()
 
 
 def _json(value: Any) -> str:

@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         data = sys.stdin.buffer.read() if options.file == "-" else Path(options.file).read_bytes()
         if options.hex:
-            data = bytes.fromhex(data.decode("ascii"))
+            data = bytes.fromhex(data.decode("latin-1"))
     except OSError as error:
         print(f"rat: cannot read {options.file}: {reason(error)}", file=sys.stderr)
         return 2

@@ -41,7 +41,13 @@ def add_target(parser: argparse.ArgumentParser) -> None:
 
 def add_parser(subparsers: Any) -> None:
     """Add the command."""
-    parser = subparsers.add_parser("serve", help="serve an application", description=__doc__)
+    parser = subparsers.add_parser(
+        "serve",
+        help="serve an application",
+        description=__doc__,
+        epilog="One process with one event loop. For more cores start more of them, on ports or sockets of their own; "
+        "a proxy in front chooses between them and ends TLS (docs/how-to/deploy.md).",
+    )
     add_target(parser)
     parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on; 0 takes a free one (default 8000)")

@@ -6,6 +6,7 @@ A bound is named as in :mod:`rat.config`: ``limits.body`` on the command line (`
 
 from __future__ import annotations
 
+import math
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -20,6 +21,9 @@ __all__ = ["ADDRESS_KEYS", "Settings", "collect", "names_of_bounds", "parse_size
 
 ADDRESS_KEYS = ("host", "port", "uds", "fd", "frames_port", "frames_uds", "loop", "log_level", "access_log", "grace")
 """What is told beside the bounds."""
+
+_TYPES = {"port": 0, "fd": 0, "frames_port": 0, "access_log": False, "grace": 0.0}
+"""A value of the type of each that is no text."""
 
 _UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
@@ -59,25 +63,32 @@ def _convert(name: str, value: Any, default: Any) -> Any:
             if isinstance(default, int):
                 return parse_size(value)
             if isinstance(default, float) or default is None:
-                return float(value)
+                return _number(value)
             return value
-        if isinstance(default, float) and isinstance(value, int):
-            return float(value)
+        if isinstance(default, float) and isinstance(value, int | float):
+            return _number(value)
     except (ValueError, KeyError):
-        raise ConfigError(f"{name} is {value!r}, expected {_expected(default)}") from None
+        raise ConfigError(f"{name} is {value!r}, expected {_expected(name, default)}") from None
     if default is not None and type(value) is not type(default):
-        raise ConfigError(f"{name} is {value!r}, expected {_expected(default)}")
+        raise ConfigError(f"{name} is {value!r}, expected {_expected(name, default)}")
     return value
+
+
+def _number(value: str | float) -> float:
+    number = float(value)
+    if math.isnan(number):
+        raise ValueError(value)
+    return number
 
 
 _BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
-def _expected(default: Any) -> str:
+def _expected(name: str, default: Any) -> str:
     if isinstance(default, bool):
         return "true or false"
     if isinstance(default, int):
-        return "a whole number, or a size such as 16MiB"
+        return "a whole number" if name in ADDRESS_KEYS else "a whole number, or a size such as 16MiB"
     return "a number" if isinstance(default, float) or default is None else "text"
 
 
@@ -112,13 +123,16 @@ def read_file(path: str | None) -> Settings:
 
 
 def read_environment(environment: Mapping[str, str]) -> Settings:
-    """The settings of ``RAT_*`` variables; RAT_CODEC and unknown ones are left alone."""
-    found: Settings = {}
-    for name in (*names_of_bounds(), *ADDRESS_KEYS):
-        value = environment.get("RAT_" + name.upper().replace(".", "_"))
-        if value is not None:
-            found[name] = value
-    return found
+    """The settings of ``RAT_*`` variables.
+
+    Others, such as RAT_CODEC, are left alone, but for one that is named as a bound would be: then ConfigError.
+    """
+    known = {"RAT_" + name.upper().replace(".", "_"): name for name in (*names_of_bounds(), *ADDRESS_KEYS)}
+    sections = tuple({f"RAT_{name.partition('.')[0].upper()}_" for name in names_of_bounds() if "." in name})
+    for variable in environment:
+        if variable.startswith(sections) and variable not in known:
+            raise ConfigError(f"environment: no setting is called {variable!r}")
+    return {name: environment[variable] for variable, name in known.items() if variable in environment}
 
 
 def parse_assignments(assignments: Iterable[str]) -> Settings:
@@ -135,35 +149,48 @@ def parse_assignments(assignments: Iterable[str]) -> Settings:
     return found
 
 
+def _address(name: str, value: Any) -> Any:
+    """What is told beside the bounds, in its type."""
+    if name in _TYPES:
+        value = _convert(name, value, _TYPES[name])
+    elif not isinstance(value, str):
+        raise ConfigError(f"{name} is {value!r}, expected text")
+    if name in ("port", "frames_port") and not 0 <= value <= 65535:
+        raise ConfigError(f"{name} is {value}, and may be 0 to 65535")
+    if name == "grace" and value < 0:
+        raise ConfigError(f"grace is {value:g} seconds, and may not be negative")
+    return value
+
+
 def collect(
     given: Settings, assignments: Iterable[str], config_file: str | None, base: ServerConfig | None
 ) -> tuple[ServerConfig, Settings]:
     """The bounds, and the rest of the settings.  Raises ConfigError naming the setting."""
-    merged: Settings = {
-        **read_file(config_file),
-        **read_environment(os.environ),
-        **{key: value for key, value in given.items() if value is not None},
-        **parse_assignments(assignments),
-    }
+    layers = (
+        (config_file or "pyproject.toml", read_file(config_file)),
+        ("environment", read_environment(os.environ)),
+        ("command line", {key: value for key, value in given.items() if value is not None}),
+        ("command line", parse_assignments(assignments)),
+    )
+    merged: Settings = {}
+    places: dict[str, str] = {}
+    for place, settings in layers:
+        merged |= settings
+        places |= dict.fromkeys(settings, place)
     defaults = names_of_bounds()
     sections: dict[str, dict[str, Any]] = {}
     rest: Settings = {}
     for name, value in merged.items():
-        if name not in defaults:
-            rest[name] = value
-            continue
         section, _, inner = name.rpartition(".")
-        sections.setdefault(section, {})[inner] = _convert(name, value, defaults[name])
+        try:
+            if name in defaults:
+                sections.setdefault(section, {})[inner] = _convert(name, value, defaults[name])
+            else:
+                rest[name] = _address(name, value)
+        except ConfigError as error:
+            raise ConfigError(f"{error} ({places[name]})") from None
     config = base or ServerConfig()
     changes = dict(sections.pop("", {}))
     for section, values in sections.items():
         changes[section] = replace(getattr(config, section), **values)
-    for name, example in (("port", 0), ("fd", 0), ("frames_port", 0), ("access_log", False), ("grace", 0.0)):
-        if name in rest:
-            rest[name] = _convert(name, rest[name], example)
-    for name in ("port", "frames_port"):
-        if not 0 <= rest.get(name, 0) <= 65535:
-            raise ConfigError(f"{name} is {rest[name]}, and may be 0 to 65535")
-    if rest.get("grace", 0.0) < 0:
-        raise ConfigError(f"grace is {rest['grace']:g} seconds, and may not be negative")
     return replace(config, **changes), rest

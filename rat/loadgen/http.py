@@ -103,7 +103,8 @@ class HttpLoad:
         """Raises OSError when not even the first connections could be made."""
         loop = asyncio.get_running_loop()
         plan = self.plan
-        for start in range(0, plan.connections, 256):
+        await self.connect()  # alone: what is wrong with the address is told once
+        for start in range(1, plan.connections, 256):
             await asyncio.gather(*(self.connect() for _ in range(start, min(start + 256, plan.connections))))
         self._running = True
         begin = monotonic() + plan.warmup

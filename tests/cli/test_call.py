@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from rat.cli import main
 from rat.cli.call import parse_arguments
 from rat.cli.loading import load_app
 from rat.client import parse_url
@@ -98,6 +99,14 @@ async def test_a_missing_file_and_a_missing_argument_are_told_apart() -> None:
         )
     assert answers[0] == (1, "", "rat: /no/such: No such file or directory\n")
     assert answers[1][2].endswith("rat call: error: the following arguments are required: URL, NAME\n")
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "soon"])
+def test_a_timeout_that_cannot_be_meant_is_usage(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["call", "rat://127.0.0.1:1", "add", "--timeout", seconds])
+    assert ended.value.code == 2
+    assert f"argument --timeout: {seconds!r}, expected seconds above 0" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,15 @@ def test_a_frame_that_is_damaged_does_not_hide_the_next(
     assert rows[3]["statistics"]["problems"] == 2
 
 
+def test_text_that_is_no_hexadecimal_is_a_usage_error(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", Stdin(b"00\xe2"))
+    code, _, err = run(capsys, "-", "--hex")
+    assert code == 2
+    assert err.startswith("rat: cannot read -: non-hexadecimal number found")
+
+
 @pytest.mark.parametrize("name", ["no such file", "."])
 def test_a_file_that_is_not_there_is_a_usage_error(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = run(capsys, name)

@@ -56,6 +56,9 @@ def test_the_address_comes_from_all_layers(tmp_path: Path, monkeypatch: pytest.M
         ("[limits]\nbody = -1\n", "body is -1, and may not be negative"),
         ("port = 70000\n", "port is 70000, and may be 0 to 65535"),
         ("grace = -1\n", "grace is -1 seconds, and may not be negative"),
+        ("grace = nan\n", "grace is nan, expected a number (rat.toml)"),
+        ('port = "eighty"\n', "port is 'eighty', expected a whole number (rat.toml)"),
+        ("host = 7\n", "host is 7, expected text (rat.toml)"),
         ("port = \n", "rat.toml: Invalid value"),
     ],
 )
@@ -64,6 +67,27 @@ def test_what_is_wrong_in_a_file_is_named(tmp_path: Path, toml: str, message: st
     with pytest.raises(ConfigError) as caught:
         collect({}, [], "rat.toml", None)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("RAT_PORT", "eighty", "port is 'eighty', expected a whole number (environment)"),
+        (
+            "RAT_LIMITS_BODY",
+            "much",
+            "limits.body is 'much', expected a whole number, or a size such as 16MiB (environment)",
+        ),
+        ("RAT_LIMITS_BDY", "1", "environment: no setting is called 'RAT_LIMITS_BDY'"),
+    ],
+)
+def test_what_is_wrong_in_the_environment_is_named(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, message: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigError) as caught:
+        collect({}, [], None, None)
+    assert str(caught.value) == message
 
 
 def test_a_file_that_is_not_there_is_named() -> None:

@@ -78,6 +78,8 @@ async def test_what_it_says_of_a_rate() -> None:
             "'sideways http://h/', expected a URL, or one of",
         ),
         (["https://h/"], "scheme 'https', only http is spoken"),
+        (["frames", "h:1", "--args", "x"], "--args 'x' is no JSON: Expecting value: line 1 column 1 (char 0)"),
+        (["http://h/", "--expect-json", __file__], f"{__file__} is no JSON: Expecting value: line 1 column 1 (char 0)"),
     ],
 )
 def test_usage(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,6 +26,9 @@ async def test_a_script_calls_streams_and_moves_blobs(tmp_path: Path) -> None:
             assert list(client.stream("plain ticks", 4)) == [0, 1, 2, 3]
             assert client.upload("size", source) == 512_000
             assert client.download("blob", tmp_path / "down", 300_000) == 300_000
+            with pytest.raises(CallError, match="not_found"):
+                client.download("absent", tmp_path / "down")
+            assert (tmp_path / "down").stat().st_size == 300_000
             with pytest.raises(CallError, match="mine: said so"):
                 client.call("boom", "call")
             with pytest.raises(CallError, match="not_found"):

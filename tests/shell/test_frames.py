@@ -163,6 +163,8 @@ async def test_calls_of_every_kind(options: dict[str, Any]) -> None:
         assert await client.call("later", large) == large
         assert await client.upload("size", b"z" * 1_000_000) == 1_000_000
         assert sum([len(piece) async for piece in client.download("blob", 1_000_000)]) == 1_000_000
+        with pytest.raises(CallError, match="not_a_blob: call later answered int, expected bytes"):
+            assert [piece async for piece in client.download("later", 1)] == []
         async with client.connection() as connection:
             await connection.send({"v": 1})
             assert await anext(connection) == [{"v": 1}]
