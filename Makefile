@@ -1,15 +1,19 @@
 # Each target does its own set-up: an environment in $(VENV), made once and renewed when pyproject.toml changes.
 #
 #   make run                 start the demo on http://127.0.0.1:8000  (HOST= PORT= APP= to change)
-#   make test                lint, types and the whole suite
+#   make test                lint, types and the whole suite; TESTS=tests/codec for a part
+#   make lint                lint and types alone
 #   make bench               load tests beside other servers; make bench-quick for a first look
 #   make bench-compare A=old.json B=new.json
+#   make bench-micro         the parts by themselves, in seconds
+#   make bench-instr         instructions by valgrind, of this commit and of the one before
 #   make docs                write the reference pages that are made from code
 #   make docs-check          every example in the documentation, run
 #   make fuzz                every fuzz target for FUZZ_SECONDS each; led by coverage where atheris is installed (the codec)
 #   make survive             hostile clients against a server of our own; SURVIVE=--quick for the short form
 #   make sanitize            the tests of the C codec under AddressSanitizer and UBSan
 #   make profile WORKLOAD=get   a flame graph of the server under that load
+#   make clean               remove all that was made
 #
 # PYTHON=python3.13 chooses the interpreter, and an environment of its own for it.
 

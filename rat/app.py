@@ -65,6 +65,8 @@ class Rat(Router):
         self.config = config
         self.state = SimpleNamespace()
         """The user's own."""
+        self.serving: Callable[[], dict[str, Any]] | None = None
+        """What counts for the server that serves this application; set by that server, while it does."""
         self._lifespan = lifespan
         self._running: list[AbstractAsyncContextManager[Any]] = []
         self._hooks: dict[str, list[Hook]] = {"startup": [], "shutdown": [], "drain": []}
@@ -99,6 +101,15 @@ class Rat(Router):
             raise RuntimeError("the application has a hub already: set it before it is first used")
         self._hub = hub
         self._made_hub = False
+
+    def statistics(self) -> dict[str, Any]:
+        """``RatServer.statistics`` of the server that serves this application, for who does not hold it.
+
+        Raises RuntimeError when no server does.
+        """
+        if self.serving is None:
+            raise RuntimeError("the application is not served")
+        return self.serving()
 
     # -- start and end
 

@@ -148,11 +148,13 @@ class RatServer:
             service.on_full = self._full
             service.on_room = self._room
             self._service = service
+            self.app.serving = service.statistics
             self._closed = asyncio.Event()
             self._all_gone = asyncio.Event()
             self._make_acceptors()
             await self._accept()
         except BaseException:
+            self.app.serving = None
             self._close_listeners()
             if self._started_app:
                 self._started_app = False
@@ -362,6 +364,7 @@ class RatServer:
                     self._started_app = False
                     await self.app.shutdown()
             finally:
+                self.app.serving = None
                 self._closed.set()
         return cut
 

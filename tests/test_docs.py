@@ -28,7 +28,10 @@ from tools.reference import PAGES as PAGES_FROM_CODE
 from tools.reference import REFERENCE, TABLES
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted(path.relative_to(ROOT).as_posix() for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+)
 ADDRESS = "http://127.0.0.1:8000"
 
 

@@ -74,13 +74,32 @@ async def chat_hub(server: RatServer) -> None:
         assert (await ask(server, "POST", "/rooms/tea", b'{"text": 1}')).status == 400
 
 
+async def dashboard(server: RatServer) -> None:
+    assert b"EventSource" in (await ask(server, "GET", "/")).content
+    async with connect(server) as watcher:
+        await watcher.send(b"GET /live?interval=0.05 HTTP/1.1\r\nHost: example\r\n\r\n")
+        assert (await watcher.head())[0] == 200
+        event = (await watcher.chunk()).decode()
+        assert event.startswith("event: counts\ndata: ")
+        counts = json.loads(event.partition("data: ")[2])
+        assert counts["connections_open"] == 1
+        assert (await watcher.chunk()).startswith(b'event: loop\ndata: {"loop_late_ms":')
+        metrics = (await ask(server, "GET", "/metrics")).content.decode()
+        assert "\nrat_connections_open 2\n" in "\n" + metrics
+        assert {line.split()[0] for line in metrics.splitlines()} == {f"rat_{name}" for name in counts if name != "at"}
+    assert json.loads((await ask(server, "GET", "/memory")).content) == {"tracing": True, "lines": []}
+    traced = json.loads((await ask(server, "GET", "/memory")).content)
+    assert 0 < sum(line["bytes"] for line in traced["lines"]) <= traced["traced_bytes"]
+    assert json.loads((await ask(server, "GET", "/memory?stop=1")).content) == {"tracing": False}
+
+
 async def integration_demo(server: RatServer) -> None:
     """Its endpoints have tests of their own; here it starts and stops."""
     assert (await ask(server, "GET", "/")).status == 200
 
 
 APPLICATIONS: dict[str, Callable[[RatServer], Awaitable[None]]] = {
-    check.__name__: check for check in (hello, sse_clock, upload, files, chat_hub, integration_demo)
+    check.__name__: check for check in (hello, sse_clock, upload, files, chat_hub, dashboard, integration_demo)
 }
 SCRIPTS = {"performance": "datavalue"}
 ELSEWHERE = "datavalue_"

@@ -243,6 +243,22 @@ async def test_a_unix_socket_is_served_and_removed(tmp_path: Path) -> None:
         assert not path.exists()
 
 
+async def test_an_application_has_the_counts_of_its_server_while_it_is_served() -> None:
+    app, mounted = Rat(), Rat()
+    app.mount("/admin", mounted)
+
+    @mounted.get("/requests")
+    def requests(request: Request) -> dict[str, int]:
+        return {"requests": request.app.statistics()["requests"]}
+
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="the application is not served"):
+            app.statistics()
+        async with serving(app) as server, connect(server) as client:
+            await client.send(b"GET /admin/requests HTTP/1.1\r\n" + HOST + b"\r\n")
+            assert (await client.answer()).content == b'{"requests":1}'
+
+
 async def test_connections_past_the_bound_wait_their_turn() -> None:
     app = make_app()
     app.state.go.set()
