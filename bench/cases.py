@@ -391,6 +391,7 @@ CASES = [
     Case("request, file of 10 KiB, browser's head", lambda: _file(True), exact=False),
     Case("64 calls over frames, async", lambda: cases_frames.calls(True), 20),
     Case("64 calls over frames, plain", lambda: cases_frames.calls(False), 20),
+    Case("call with a blob of 1 MiB", cases_frames.blobs, 40),
     Case("CRC-32 of 1 MiB", cases_frames.crc, 10),
 ]
 

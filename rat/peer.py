@@ -124,6 +124,8 @@ class Peer(PeerSender, asyncio.BufferedProtocol):
         # A large frame comes in many reads, and all but the last give nothing to do.
         if self.engine.buffer_updated(self._slab, nbytes):
             self.pump()
+        elif self._frame_since is None:
+            self._frame_since = self.touched
 
     def _give_way(self) -> None:
         """Go on with this connection in the loop's next turn."""

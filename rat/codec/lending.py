@@ -12,10 +12,12 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-__all__ = ["MOST_HELD", "Lending", "exact_buffer"]
+__all__ = ["MOST_AHEAD", "MOST_HELD", "Lending", "ahead_buffer", "exact_buffer", "keeps_ahead"]
 
 MOST_HELD: Final = 8 * 1024 * 1024
 """Bytes of buffers that a thread remembers, in use or not."""
+MOST_AHEAD: Final = 2 * 1024 * 1024
+"""Bytes of the largest buffer that a thread keeps to read ahead into."""
 _FREE: Final = 3
 """References to a free buffer: of the list, of the variable that looks at it, and of the question itself."""
 _references: Final[Callable[[object], int]] = getattr(sys, "getrefcount", lambda _: _FREE + 1)
@@ -53,6 +55,7 @@ class Lending:
 class _Thread(threading.local):
     def __init__(self) -> None:
         self.take = Lending().take
+        self.ahead: memoryview | None = None
 
 
 _thread: Final = _Thread()
@@ -61,3 +64,19 @@ _thread: Final = _Thread()
 def exact_buffer(size: int) -> memoryview:
     """*size* bytes that belong to whoever gets them."""
     return memoryview(_thread.take(size))[:size]
+
+
+def ahead_buffer(size: int) -> memoryview:
+    """*size* bytes or up to an eighth more, the same ones until they are kept: whoever reads next, reads into them."""
+    ahead = _thread.ahead
+    if ahead is None or not size <= len(ahead) <= size + size // 8:
+        ahead = _thread.ahead = memoryview(_thread.take(size))
+    return ahead
+
+
+def keeps_ahead(memory: object) -> bool:
+    """Whether *memory* is what :func:`ahead_buffer` gives; it belongs to whoever asked, then."""
+    if memory is not _thread.ahead:
+        return False
+    _thread.ahead = None
+    return True

@@ -10,7 +10,7 @@ import struct
 from typing import Final
 
 from rat.codec.frame import HEADER_SIZE, LENGTH_SIZE, PREFIX_SIZE, parse_length
-from rat.codec.lending import exact_buffer
+from rat.codec.lending import MOST_AHEAD, ahead_buffer, exact_buffer, keeps_ahead
 
 __all__ = ["EXACT_FROM", "Frame", "FrameReader"]
 
@@ -20,6 +20,8 @@ frame's beginning is cheaper than one more read.  The buffer has room for the pr
 that one is large as well, not even its beginning is moved; and a read that leaves room says that there was no more."""
 
 _PEEK: Final = 4096
+_SLACK: Final = 4096
+"""Room for small frames before a large one in the buffer that is read ahead into, and behind it."""
 _EARNEST: Final = 64 * 1024
 """So much of its first large frame a peer has to send before it gets a buffer for it: a length alone costs nothing."""
 
@@ -36,11 +38,14 @@ class FrameReader:
     into a slab is good until :meth:`release`.  :attr:`is_owned` says which, of the last frame that is a view.
     """
 
-    __slots__ = ("_data", "_earnest", "_end", "_exact", "_exact_head", "_filled", "_pos", "_size", "is_owned", "limit")
+    __slots__ = ("_ahead", "_data", "_earnest", "_end", "_exact", "_exact_head", "_filled", "_pos", "_size",
+                 "is_owned", "limit")  # fmt: skip
 
     _exact_head: tuple[int, int]
     _size: int
     """Bytes of the payload that ``_exact`` is for; behind them there is room for a prefix."""
+    _ahead: int
+    """After two large frames of one length: that length, for the third is read into memory that it can stay in."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -50,8 +55,9 @@ class FrameReader:
         self._pos = 0
         self._end = 0
         self._exact: memoryview | None = None
-        self._filled = 0
+        self._filled = self._size = 0
         self._earnest = _EARNEST
+        self._ahead = 0
 
     # -- bytes
 
@@ -79,9 +85,11 @@ class FrameReader:
         :meth:`buffer_updated` follows with nothing in between.
         """
         if self._exact is not None and self._filled < self._size:
-            return self._exact[self._filled :]
+            return self._exact[self._filled : self._size + PREFIX_SIZE]
         tail = self._end - self._pos
-        if self.is_owned:
+        if self._ahead:
+            slab = ahead_buffer(LENGTH_SIZE + self._ahead + _SLACK)
+        elif self.is_owned:
             # After one large frame mostly comes another: what of it is read here has to be moved.
             slab = slab[: tail + _PEEK]
         if tail == 0:
@@ -109,6 +117,13 @@ class FrameReader:
         self._end = self._end - self._pos + count
         self._pos = 0
         self._data = slab
+        if self._ahead:
+            self._data = ahead_buffer(LENGTH_SIZE + self._ahead + _SLACK)
+            if exact is None and self._end >= PREFIX_SIZE:
+                length, word, stream_id = _unpack(self._data)
+                if length == self._ahead:
+                    self._begin_exact(length - HEADER_SIZE, word, stream_id)
+                    return self._filled == self._size
         return True
 
     def release(self) -> None:
@@ -154,18 +169,29 @@ class FrameReader:
             if length >= EXACT_FROM and self._end - pos >= self._earnest:
                 self._begin_exact(length - HEADER_SIZE, word, stream_id)
             return None
+        if length >= EXACT_FROM and self._ahead and type(data) is memoryview:
+            self._begin_exact(length - HEADER_SIZE, word, stream_id)
+            return self._next_exact()
         self._pos = stop
         return word, stream_id, data[start:stop]
 
     def _begin_exact(self, size: int, word: int, stream_id: int) -> None:
-        start = self._pos + PREFIX_SIZE
-        self._exact = exact_buffer(size + PREFIX_SIZE)
+        """A large frame has begun: its payload gets memory of its own, what has come of it is there already."""
+        data, start, end = self._data, self._pos + PREFIX_SIZE, self._end
+        stop = min(start + size, end)
+        if start + size <= len(data) and keeps_ahead(data):
+            exact = data[start:]
+        else:
+            exact = exact_buffer(size + PREFIX_SIZE)
+            exact[: stop - start] = data[start:stop]
+        self._exact = exact
         self._exact_head = (word, stream_id)
+        self._filled = stop - start
+        length = size + HEADER_SIZE
+        self._ahead = length if size == self._size and length <= MOST_AHEAD else 0
         self._size = size
-        self._filled = self._end - start
-        self._exact[: self._filled] = self._data[start : self._end]
-        self._data = b""
-        self._pos = self._end = 0
+        self._data = bytes(data[stop:end])
+        self._pos, self._end = 0, end - stop
 
     def _next_exact(self) -> Frame | None:
         assert self._exact is not None

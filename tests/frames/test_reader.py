@@ -102,3 +102,53 @@ def test_a_length_alone_gets_no_buffer() -> None:
         reader.release()
         assert reader.has_large is (sent >= 64 * 1024)
     assert reader.wanted() == len(wire) - sent
+
+
+def read(reader: FrameReader, wire: bytes) -> list[tuple[int, memoryview | bytes]]:
+    """*wire* in as few reads as the reader allows, and nothing behind it: what comes out."""
+    found, left = [], memoryview(wire)
+    while left:
+        buffer = reader.get_buffer(SLAB)
+        count = min(len(buffer), len(left))
+        buffer[:count] = left[:count]
+        left = left[count:]
+        if reader.buffer_updated(SLAB, count):
+            found += [(frame[1], frame[2]) for frame in iter(reader.next_frame, None)]
+        reader.release()
+    return found
+
+
+@pytest.mark.parametrize("before", [0, 3])
+def test_after_two_large_frames_of_one_length_the_next_is_read_at_once_where_it_stays(before: int) -> None:
+    reader = FrameReader(LIMIT)
+    frames = [pack_frame(Kind.DATA, 0, number, bytes([number]) * LIMIT) for number in range(5)]
+    small = pack_frame(Kind.CREDIT, 0, 9, bytes(4)) * before
+    read(reader, frames[0])
+    read(reader, frames[1])
+    for frame in frames[2:]:
+        buffer = reader.get_buffer(SLAB)
+        assert len(buffer) >= len(frame)
+        buffer[: before * 16 + LIMIT] = memoryview(small + frame)[: before * 16 + LIMIT]
+        assert reader.buffer_updated(SLAB, before * 16 + LIMIT) is bool(before)
+        assert [stream for _, stream, _ in iter(reader.next_frame, None)] == [9] * before
+        reader.release()
+        ((_, payload),) = read(reader, frame[LIMIT:])
+        assert payload == frame[PREFIX_SIZE:]
+        assert isinstance(payload, memoryview)
+        assert payload.obj is buffer.obj
+        assert reader.is_owned
+
+
+def test_memory_that_is_read_ahead_into_is_shared_by_all_who_wait() -> None:
+    readers = [FrameReader(LIMIT) for _ in range(3)]
+    for reader in readers:
+        for number in range(2):
+            read(reader, pack_frame(Kind.DATA, 0, number, bytes(LIMIT)))
+    assert len({id(reader.get_buffer(SLAB).obj) for reader in readers}) == 1
+
+
+def test_after_a_large_frame_of_another_length_nothing_is_read_ahead() -> None:
+    reader = FrameReader(LIMIT)
+    for size in (LIMIT, LIMIT, LIMIT - 1):
+        read(reader, pack_frame(Kind.DATA, 0, 1, bytes(size)))
+    assert reader.get_buffer(SLAB).obj is SLAB.obj

@@ -578,6 +578,30 @@ async def test_a_peer_that_dribbles_is_left_after_its_time(case: tuple[bool, byt
             assert message.encode() in answer
 
 
+async def test_a_peer_that_dribbles_a_frame_that_is_read_ahead_is_left_after_its_time() -> None:
+    clock = SteppedClock()
+    async with serving(make_app(), clock=clock) as server:
+        async with raw(server) as peer:
+            await peer.hello()
+            for number in (1, 3):
+                peer.writer.write(call_frame(number, "f", bytes(300_000)))
+                size = int.from_bytes(await peer.reader.readexactly(4))
+                await peer.reader.readexactly(size)
+            clock.time += 20
+            server.sweep()
+            peer.writer.write(call_frame(5, "f", bytes(300_000))[:200_000])
+            (connection,) = server.service.connections
+            async with asyncio.timeout(5):
+                while not connection.engine.is_inside_frame:
+                    await asyncio.sleep(0)
+            clock.time += 9
+            server.sweep()
+            assert server.statistics()["connections_open"] == 1
+            clock.time += 2
+            server.sweep()
+            assert b"a frame was not complete after 10 seconds" in await peer.rest()
+
+
 async def test_a_silent_peer_is_asked_and_then_left() -> None:
     clock = SteppedClock()
     config = ServerConfig(timeouts=Timeouts(keep_alive=75.0))
