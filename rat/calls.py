@@ -21,6 +21,7 @@ from rat.frames import events
 from rat.frames.engine import FramesEngine
 from rat.frames.settings import offer, pack_hello
 from rat.frames.streams import MAX_CREDIT
+from rat.jsonlines import JSONLines
 from rat.procedures import failure
 from rat.responses import Response
 from rat.stream.blob import Blob
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["FRAMES", "HttpCall", "bind_arguments", "over_http"]
 
 FRAMES = "application/vnd.rat.frames"
-LINES = "application/x-ndjson"
 
 _STATUSES = {
     "bad_arguments": 400, "bad_call": 400, "bad_request": 400, "unauthorized": 401, "forbidden": 403, "not_found": 404,
@@ -110,7 +110,7 @@ def over_http(procedure: Procedure) -> Callable[[Request], Any]:
         if isinstance(result, AsyncIterable):
             if as_frames:
                 return Response(_frames(result, name), headers={"vary": "accept"}, content_type=FRAMES)
-            return Response(_lines(result), headers={"vary": "accept"}, content_type=LINES)
+            return JSONLines(result, headers={"vary": "accept"})
         if as_frames:
             content, kind = pack_frame(Kind.RESULT, 0, 1, dump_data_value(result)), FRAMES
         elif prefers_data_value(accept):
@@ -125,16 +125,6 @@ def over_http(procedure: Procedure) -> Callable[[Request], Any]:
 async def _buffers(blob: Blob) -> AsyncIterator[bytes]:
     async for piece in blob:
         yield bytes(piece)
-
-
-async def _lines(items: AsyncIterable[Any]) -> AsyncIterator[bytes]:
-    iterator: Any = aiter(items)
-    try:
-        async for item in iterator:
-            yield dump_json(item) + b"\n"
-    finally:
-        if hasattr(iterator, "aclose"):
-            await iterator.aclose()
 
 
 async def _frames(items: AsyncIterable[Any], name: str) -> AsyncIterator[bytes]:

@@ -47,6 +47,7 @@ ROOMS = {
             "rat.cookies",
             "rat.dispatch",
             "rat.eventstream",
+            "rat.jsonlines",
             "rat.fields",
             "rat.files",
             "rat.forms",
