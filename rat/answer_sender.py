@@ -89,7 +89,6 @@ class AnswerSender:
         "engine",
         "flow",
         "head",
-        "is_alone",
         "response",
         "service",
         "stage",
@@ -105,8 +104,6 @@ class AnswerSender:
         self.flow = flow
         self.stage = _IDLE
         self.head: RequestReceived | None = None
-        self.is_alone = False
-        """No request was behind this one when it began: its answer waits for no other."""
         self.body: BodyReader | None = None
         self.task: asyncio.Task[None] | None = None
         self.cause: Cause | None = None
@@ -170,10 +167,7 @@ class AnswerSender:
             # Nothing of it was begun.
             wire, parts, status = None, self._refused(error), 500
         if wire is not None:
-            if self.is_alone:
-                flow.write_at_once(wire)
-            else:
-                flow.hold(wire)
+            flow.hold(wire)
         else:
             for part in parts or ():
                 flow.hold(part)  # type: ignore[arg-type]
@@ -380,9 +374,7 @@ class AnswerSender:
             close(response)
         if self.body is not None:
             self._drop_body()
-        self.stage = _IDLE
-        self.head = None
-        self.task = None
+        self._let_go()
 
     def _break_off(self) -> None:
         """The answer will not be whole: let go of everything."""
@@ -396,9 +388,13 @@ class AnswerSender:
         if response is not None:
             close(response)
         self._drop_body()
+        self._let_go()
+
+    def _let_go(self) -> None:
         self.stage = _IDLE
         self.head = None
         self.task = None
+        self.cause = None
 
     def _drop_body(self) -> None:
         body, self.body = self.body, None

@@ -65,8 +65,7 @@ class CallTasks:
         work = self._work(stream_id, name, result)
         if type(result) is Begun:
             task = standing.go_on(work)
-        elif name not in waits and standing.is_ready():
-            rest = standing.step(work)
+        elif name not in waits and (rest := standing.step(work)) is not NotImplemented:
             task = standing.go_on(_all_of(rest)) if type(rest) is Begun else None
         else:
             task = spawn(service.loop, service.context, work)

@@ -143,6 +143,8 @@ def _sync_respond(
                     # Another awaitable, of what is only marked as a coroutine function.
                     return Deferred(finish(lambda request: value)(request))
                 value = first_step(value)
+            if type(value) is Response and shape is None:
+                return value
             if type(value) is CoroutineType or type(value) is Begun:
                 return Deferred(finish(lambda request: value)(request))
             if shape is not None:

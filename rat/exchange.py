@@ -12,10 +12,11 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from rat.answer_sender import AnswerSender, Owner
+from rat.coding import plain_fields
 from rat.errors import ClientDisconnected, ContentTooLarge, RemoteProtocolError
 from rat.events import NEED_DATA, ContentReceived, EndOfMessage, InformationalResponse, RequestReceived
 from rat.messages import Request
-from rat.responses import Response
+from rat.responses import Deferred, Response
 from rat.stages import Cause, Stage
 from rat.stream.body import BodyReader, BodyState
 from rat.tasks import EAGER, spawn
@@ -61,14 +62,15 @@ class Exchange(AnswerSender):
 
     # -- the request
 
-    def start(self, head: RequestReceived) -> None:
-        """Begin to answer *head*.  A plain handler has been answered when this returns."""
+    def start(self, head: RequestReceived) -> bytes | None:
+        """Begin to answer *head*: gives the answer, for the caller to write, where it is plain and here already.
+
+        Most are, and this is all of their way.  None for the others: they are held or sent from where they come.
+        """
         service = self.service
-        app = service.app
         service.counters.requests += 1
         self.stage = _HANDLING
-        self.head = head
-        self.cause = None
+        app = service.app
         endpoint = app.fixed.get(head.route_key)
         params: dict[str, Any] = {}
         if endpoint is None:
@@ -76,22 +78,11 @@ class Exchange(AnswerSender):
         if service.access_log:
             self.started = monotonic()
         content = head.content
-        limit = endpoint.max_body
+        body = None
         if content is None:
-            length = head.content_length
-            if limit is not None and length is not None and length > limit:
-                endpoint = app.too_large(limit)
-                body = self._new_body(limit)
-                body.fail(ContentTooLarge(limit, length))
-            else:
-                self.body = body = self._new_body(limit)
-                self.body_waited = 0.0
-                if not self.engine.needs_continue:
-                    self.pump()
-        else:
-            body = None
-            if limit is not None and len(content) > limit:
-                endpoint = app.too_large(limit)
+            endpoint, body = self._expect_content(endpoint, head)
+        elif content and endpoint.max_body is not None and len(content) > endpoint.max_body:
+            endpoint = app.too_large(endpoint.max_body)
         # Its __init__, without the call.
         request: Request = _new(Request)
         request.app = app
@@ -100,38 +91,85 @@ class Exchange(AnswerSender):
         request._exchange = self
         request._body = body
         request.path_params = params
-        timeout = endpoint.timeout
-        self.deadline = None if timeout is None else service.clock.now + timeout
-        if body is not None and endpoint.reads_content:
-            self._spawn(self._run(endpoint, request))
-        elif endpoint.respond is None:
-            try:
-                response = service.context.copy().run(endpoint.begin, request)
-                later = self._send_at_once(response, head)
-            except BaseException as error:
-                self._failed(error)
-            else:
-                if later is not None:
-                    self._spawn(self._send_later(later, request))
-        elif endpoint.waits:
-            endpoint.waits -= 1
-            self._spawn(self._run(endpoint, request))
-        elif service.standing_task.is_ready():
-            self._step(endpoint, request)
-        else:
-            self._spawn(self._run(endpoint, request))
-
-    def _step(self, endpoint: Endpoint, request: Request) -> None:
-        """Call the handler as the task that stands ready, which goes on with it if it waits."""
-        standing = self.service.standing_task
-        later = None
+        if endpoint.waits or (body is not None and endpoint.reads_content):
+            # One that has waited is taken for one that will; and a plain function gets its content read.
+            self._run_apart(endpoint, request)
+            return None
+        standing = service.standing_task
+        response: Any
         try:
-            later = standing.call(self._begin, endpoint, request)
-        except asyncio.CancelledError:
-            self._break_off()
-            self._owner.abort()
+            if endpoint.respond is None:
+                response = service.context.copy().run(endpoint.begin, request)
+            else:
+                response = standing.call(endpoint.begin, request)
+            answer = response.body if type(response) is Response and response.closers is None and body is None else None
         except BaseException as error:
-            self._failed(error)
+            self._raised(endpoint, head, error)
+            standing.put_back()
+            return None
+        if type(answer) is not bytes:
+            self._go_on(endpoint, request, response)
+            return None
+        standing.put_back()
+        wire = None
+        try:
+            if response.status < service.notable_status:
+                fields = response.field_lines() if len(answer) < service.plain_below else plain_fields(response, head)
+                if fields is not None:
+                    wire = self.engine.answer(response.status, fields, answer)
+        except Exception:
+            wire = None  # what is wrong with it is found again, and told, where it is sent below
+        if wire is None:
+            self._note(endpoint, head)
+            self._send_now(response, request)
+        else:
+            self.stage = _IDLE
+        return wire
+
+    def _expect_content(self, endpoint: Endpoint, head: RequestReceived) -> tuple[Endpoint, BodyReader]:
+        """The reader of content that is still to come, and who is to be called."""
+        limit, length = endpoint.max_body, head.content_length
+        body = self._new_body(limit)
+        if limit is not None and length is not None and length > limit:
+            body.fail(ContentTooLarge(limit, length))
+            return self.service.app.too_large(limit), body
+        self.body = body
+        self.body_waited = 0.0
+        if not self.engine.needs_continue:
+            self.pump()
+        return endpoint, body
+
+    def _note(self, endpoint: Endpoint, head: RequestReceived) -> None:
+        """Know what an exchange that is not over at once needs."""
+        self.head = head
+        timeout = endpoint.timeout
+        self.deadline = None if timeout is None else self.service.clock.now + timeout
+
+    def _run_apart(self, endpoint: Endpoint, request: Request) -> None:
+        """Have the handler called in a task of its own."""
+        if endpoint.waits:
+            endpoint.waits -= 1
+        self._note(endpoint, request.head)
+        self._spawn(self._run(endpoint, request))
+
+    def _go_on(self, endpoint: Endpoint, request: Request, response: Response) -> None:
+        """Send *response*, whatever it is, with whose first half the task that stands ready is still busy."""
+        if response is NotImplemented:
+            self._run_apart(endpoint, request)
+            return
+        self._note(endpoint, request.head)
+        standing = self.service.standing_task
+        later: Response | None = response
+        if endpoint.respond is None:
+            self._send_now(response, request)
+            return
+        if type(response) is not Deferred:
+            try:
+                # What is to be closed with an answer is closed as the task that made it.
+                later = standing.call(self._send_at_once, response, request.head)
+            except BaseException as error:
+                self._raised(endpoint, request.head, error)
+                later = None
         if later is None:
             standing.put_back()
         else:
@@ -139,8 +177,25 @@ class Exchange(AnswerSender):
             if self.task is not None:
                 endpoint.waits = _WAITS
 
-    def _begin(self, endpoint: Endpoint, request: Request) -> Response | None:
-        return self._send_at_once(endpoint.begin(request), request.head)
+    def _send_now(self, response: Response, request: Request) -> None:
+        """Send *response*, in a task of its own what cannot be sent at once."""
+        try:
+            later = self._send_at_once(response, request.head)
+        except BaseException as error:
+            self._failed(error)
+        else:
+            if later is not None:
+                self._spawn(self._send_later(later, request))
+
+    def _raised(self, endpoint: Endpoint, head: RequestReceived, error: BaseException) -> None:
+        """The handler has raised what is no answer."""
+        self.head = head
+        if isinstance(error, asyncio.CancelledError) and endpoint.respond is not None:
+            # Its task was cancelled.
+            self._break_off()
+            self._owner.abort()
+        else:
+            self._failed(error)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run *coroutine* as the task of this request; what it writes in its first step leaves in one write."""

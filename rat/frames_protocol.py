@@ -165,9 +165,10 @@ class FramesProtocol(Peer):
     def _step(self, name: str, work: Any) -> Any:
         """What *work* gives in its first step: its rest if it waits.  *work* itself where that needs its own task."""
         service = self.service
-        if type(work) is not CoroutineType or name in service.waits or not service.standing_task.is_ready():
+        if type(work) is not CoroutineType or name in service.waits:
             return work
-        return service.standing_task.step(work)
+        result = service.standing_task.step(work)
+        return work if result is NotImplemented else result
 
     def _go_on(self, stream_id: int, name: str, result: Any, error: BaseException | None) -> None:
         """The fast lane has called the handler, which gave no value yet."""

@@ -75,7 +75,7 @@ class HttpProtocol(HttpLink):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the client."""
-        if not data[0] and self._is_fresh:
+        if self._head_since is not None and not data[0] and self._is_fresh:
             # A HELLO frame begins with 0, and no HTTP request does.
             from rat.frames_protocol import hand_over
 
@@ -85,19 +85,20 @@ class HttpProtocol(HttpLink):
         if self.link is not _OPEN:
             self._discard(len(data))
             return
-        exchange = self.exchange
-        if exchange.stage is _NO_REQUEST and not self._advancing and not (self.flow.write_paused or self.flow.reasons):
+        exchange, flow = self.exchange, self.flow
+        if exchange.stage is _NO_REQUEST and not (flow.write_paused or flow.reasons):
             request = self.engine.receive_request(data)
             if request is None:
                 self.advance()
-            else:
-                self._advancing = exchange.is_alone = True
-                try:
-                    self._start(request)
-                finally:
-                    self._advancing = exchange.is_alone = False
-                if self.flow.pending:
-                    self._flush()
+                return
+            self._head_since = None
+            answer = exchange.start(request)
+            if answer is not None:
+                flow.write_at_once(answer)
+                return
+            if flow.pending:
+                self._flush()
+            self._close_if_last()
             return
         self.engine.receive_data(data)
         if exchange.stage is _NO_REQUEST:
@@ -180,7 +181,12 @@ class HttpProtocol(HttpLink):
                     break
                 if type(event) is RequestReceived:
                     left -= 1
-                    self._start(event)
+                    self._head_since = None
+                    answer = exchange.start(event)
+                    if answer is not None:
+                        flow.hold(answer)
+                    else:
+                        self._close_if_last()
                 elif event is CLOSED:
                     self.close()
                 elif event is PAUSED:
@@ -202,12 +208,9 @@ class HttpProtocol(HttpLink):
         if self.link is _OPEN:
             self.advance()
 
-    def _start(self, request: RequestReceived) -> None:
-        """Have *request* answered, as far as that goes without waiting."""
-        self._head_since = None
-        exchange = self.exchange
-        exchange.start(request)
-        if exchange.stage is _NO_REQUEST and (self.engine.must_close or self.service.draining):
+    def _close_if_last(self) -> None:
+        """Close if the answer that is complete now was the last of the connection."""
+        if self.exchange.stage is _NO_REQUEST and (self.engine.must_close or self.service.draining):
             self.close()
 
     def _flush(self) -> None:

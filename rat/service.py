@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from contextvars import copy_context
 from dataclasses import asdict, dataclass
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from rat.clock import Clock
 from rat.config import ServerConfig
 from rat.procedures import begins_later
+from rat.stream.compress import COMPRESS_FROM
 from rat.tasks import StandingTask
 
 if TYPE_CHECKING:
@@ -84,8 +86,10 @@ class Service:
         "later_calls",
         "loop",
         "most_connections",
+        "notable_status",
         "on_full",
         "on_room",
+        "plain_below",
         "quick_calls",
         "standing_task",
         "waits",
@@ -107,6 +111,10 @@ class Service:
         self.loop = loop
         self.clock = clock
         self.access_log = access_log
+        self.notable_status = 0 if access_log else 400
+        """The lowest status of answers that are counted or logged each."""
+        self.plain_below = COMPRESS_FROM if config.compress else sys.maxsize
+        """The size from which on content may be compressed, in bytes."""
         self.context = copy_context()
         """What each request's context is copied from."""
         self.standing_task = StandingTask(loop, self.context)

@@ -213,6 +213,7 @@ class ReferenceSeat:
         "_base",
         "_context",
         "_held_by",
+        "_is_taken",
         "_loop",
         "_name",
         "_task",
@@ -231,25 +232,28 @@ class ReferenceSeat:
         self._base = context
         self._name = name
         self._task: asyncio.Task[None] | None = None
+        self._is_taken = False
         self.in_use = False
         """Something is being called as the task."""
         self.cancellation: tuple[object] | None = None
         """Who was called has cancelled the task, with this message."""
 
-    def is_ready(self) -> bool:
-        """``call`` may be called.  If not, it can be soon."""
-        if self._task is None:
-            self.stand()
-            return False
-        # Nothing can be called as one task inside of another.
-        return self._turn.waits and _current_task(self._loop) is None
+    def call(self, function: Callable[..., Any], /, *arguments: Any) -> Any:
+        """Call *function* as the task.  ``go_on`` or ``put_back`` has to follow at once, whatever it raises.
 
-    def call(self, function: Callable[..., T], /, *arguments: Any) -> T:
-        """Call *function* as the task.  ``go_on`` or ``put_back`` has to follow at once, whatever it raises."""
+        NotImplemented when no task stands ready; one can soon.  What is called before anything has followed is called
+        as the same task.
+        """
         loop, task = self._loop, self._task
         if task is None:
-            raise RuntimeError("no task stands ready")
-        self._held_by = _holders(task, self._context)
+            self.stand()
+            return NotImplemented
+        # Nothing can be called as one task inside of another.
+        if not self._turn.waits or _current_task(loop) is not None:
+            return NotImplemented
+        if not self._is_taken:
+            self._held_by = _holders(task, self._context)
+            self._is_taken = True
         _enter_task(loop, task)
         self.in_use = True
         try:
@@ -259,14 +263,18 @@ class ReferenceSeat:
             _leave_task(loop, task)
 
     def put_back(self) -> None:
-        """What was called is over, and left no work."""
+        """What was called is over, and left no work.  Nothing, if nothing was called."""
+        if not self._is_taken:
+            return
         task = self._task
-        if (
+        seen = (
             task is None
             or _holders(task, self._context) != self._held_by
             or self.cancellation is not None
             or _bears_marks(task, self._context, self._base)
-        ):
+        )
+        self._is_taken = False
+        if seen:
             self.replace()
 
     @abstractmethod
@@ -319,6 +327,7 @@ class StandingTask(Seat):
     def stand(self) -> None:
         """Make a task that will stand ready soon."""
         self.cancellation = None
+        self._is_taken = False
         self._turn = turn = _Turn(self._loop, self)
         self._context = self._base.copy()
         self._task = task = asyncio.Task(_stand_by(turn), loop=self._loop, name=_NAME, context=self._context)
@@ -326,8 +335,11 @@ class StandingTask(Seat):
         _unregister_task(task)
         setattr(task, _LOG_DESTROYED, False)
 
-    def step(self, work: Coroutine[Any, Any, T]) -> T | Begun:
-        """Take the first step of *work* as the task; what it gives, or raises.  ``go_on`` follows a Begun at once."""
+    def step(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Take the first step of *work* as the task; what it gives, or raises.  ``go_on`` follows a Begun at once.
+
+        NotImplemented when no task stands ready, and no step was taken.
+        """
         result = None
         try:
             result = self.call(first_step, work)

@@ -14,7 +14,7 @@
 
 typedef struct {
     PyTypeObject *seat_type;
-    PyObject *enter_task, *leave_task, *current_task, *count_weak;
+    PyObject *enter_task, *leave_task, *count_weak;
     PyObject *waits, *callbacks, *get_name, *replace, *stand, *begun;
 } State;
 
@@ -23,7 +23,7 @@ typedef struct {
     PyObject *loop, *base, *name;
     PyObject *task, *context, *turn, *cancellation; /* NULL is None */
     Py_ssize_t references, weak_references, context_references;
-    char in_use;
+    char in_use, is_taken;
 } Seat;
 
 static struct PyModuleDef definition;
@@ -33,6 +33,9 @@ static State *state_of(PyObject *self) {
 }
 
 static Py_ssize_t weak_references(State *st, PyObject *task) {
+    /* A list that is empty needs no counting. */
+    Py_ssize_t offset = Py_TYPE(task)->tp_weaklistoffset;
+    if (offset != 0 && *(PyObject **)((char *)task + offset) == NULL) return 0;
     PyObject *count = PyObject_CallOneArg(st->count_weak, task);
     if (count == NULL) return -1;
     Py_ssize_t result = PyLong_AsSsize_t(count);
@@ -55,22 +58,16 @@ static int seat_init(Seat *self, PyObject *args, PyObject *kwargs) {
     return 0;
 }
 
-static PyObject *seat_is_ready(Seat *self, PyObject *ignored) {
-    State *st = state_of((PyObject *)self);
-    if (self->task == NULL || self->task == Py_None || self->turn == NULL) {
+/* 1 when the turn of the task waits, which then stands ready, 0 when not, -1 for an exception. */
+static int stands_ready(Seat *self, State *st) {
+    if (self->task == NULL || self->task == Py_None || self->context == NULL || self->turn == NULL) {
         PyObject *done = PyObject_CallMethodNoArgs((PyObject *)self, st->stand);
-        if (done == NULL) return NULL;
-        Py_DECREF(done);
-        Py_RETURN_FALSE;
+        Py_XDECREF(done);
+        return done == NULL ? -1 : 0;
     }
     PyObject *waits = PyObject_GetAttr(self->turn, st->waits);
-    if (waits == NULL) return NULL;
-    if (waits != Py_True) return waits;
-    Py_DECREF(waits);
-    PyObject *current = PyObject_CallOneArg(st->current_task, self->loop);
-    if (current == NULL) return NULL;
-    Py_DECREF(current);
-    return PyBool_FromLong(current == Py_None);
+    Py_XDECREF(waits);
+    return waits == NULL ? -1 : waits == Py_True;
 }
 
 /* *result*, or the exception that was fetched in its place; what came between has not *succeeded*: its exception. */
@@ -88,18 +85,29 @@ static PyObject *restore(int succeeded, PyObject *result, PyObject *type, PyObje
 
 static PyObject *seat_call(Seat *self, PyObject *const *args, Py_ssize_t count) {
     if (count < 1) return PyErr_Format(PyExc_TypeError, "call() takes a function");
-    if (self->task == NULL || self->task == Py_None || self->context == NULL)
-        return PyErr_Format(PyExc_RuntimeError, "no task stands ready");
     State *st = state_of((PyObject *)self);
+    int ready = stands_ready(self, st);
+    if (ready < 0) return NULL;
+    if (ready == 0) Py_RETURN_NOTIMPLEMENTED;
     PyObject *task = self->task, *context = self->context;
-    self->references = Py_REFCNT(task);
-    self->context_references = Py_REFCNT(context);
-    if ((self->weak_references = weak_references(st, task)) < 0) return NULL;
+    Py_ssize_t references = Py_REFCNT(task), context_references = Py_REFCNT(context), weak = 0;
+    if (!self->is_taken && (weak = weak_references(st, task)) < 0) return NULL;
+    PyObject *result = NULL, *done = call_two(st->enter_task, self->loop, task);
+    if (done == NULL) {
+        /* Nothing can be called as one task inside of another. */
+        if (!PyErr_ExceptionMatches(PyExc_RuntimeError)) return NULL;
+        PyErr_Clear();
+        Py_RETURN_NOTIMPLEMENTED;
+    }
+    Py_DECREF(done);
+    if (!self->is_taken) {
+        self->references = references;
+        self->context_references = context_references;
+        self->weak_references = weak;
+        self->is_taken = 1;
+    }
     Py_INCREF(task);
     Py_INCREF(context);
-    PyObject *result = NULL, *done = call_two(st->enter_task, self->loop, task);
-    if (done == NULL) goto out;
-    Py_DECREF(done);
     if (PyContext_Enter(context) == 0) {
         self->in_use = 1;
         result = PyObject_Vectorcall(args[0], args + 1, (size_t)(count - 1), NULL);
@@ -114,7 +122,6 @@ static PyObject *seat_call(Seat *self, PyObject *const *args, Py_ssize_t count) 
     done = call_two(st->leave_task, self->loop, task);
     result = restore(done != NULL, result, type, value, traceback);
     Py_XDECREF(done);
-out:
     Py_DECREF(task);
     Py_DECREF(context);
     return result;
@@ -168,11 +175,12 @@ static int is_seen(Seat *self) {
 }
 
 static PyObject *seat_put_back(Seat *self, PyObject *ignored) {
-    switch (is_seen(self)) {
-    case 0: Py_RETURN_NONE;
-    case 1: return PyObject_CallMethodNoArgs((PyObject *)self, state_of((PyObject *)self)->replace);
-    default: return NULL;
-    }
+    if (!self->is_taken) Py_RETURN_NONE;
+    int seen = is_seen(self);
+    if (seen < 0) return NULL;
+    self->is_taken = 0;
+    if (seen) return PyObject_CallMethodNoArgs((PyObject *)self, state_of((PyObject *)self)->replace);
+    Py_RETURN_NONE;
 }
 
 static int seat_traverse(Seat *self, visitproc visit, void *arg) {
@@ -213,12 +221,12 @@ static PyMemberDef seat_members[] = {
     {"_context", Py_T_OBJECT_EX, offsetof(Seat, context), 0, NULL},
     {"_turn", Py_T_OBJECT_EX, offsetof(Seat, turn), 0, NULL},
     {"in_use", Py_T_BOOL, offsetof(Seat, in_use), 0, NULL},
+    {"_is_taken", Py_T_BOOL, offsetof(Seat, is_taken), 0, NULL},
     {"cancellation", _Py_T_OBJECT, offsetof(Seat, cancellation), 0, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
 static PyMethodDef seat_methods[] = {
-    {"is_ready", (PyCFunction)seat_is_ready, METH_NOARGS, PyDoc_STR("See rat.tasks.ReferenceSeat.is_ready.")},
     {"call", (PyCFunction)(void (*)(void))seat_call, METH_FASTCALL, PyDoc_STR("See rat.tasks.ReferenceSeat.call.")},
     {"put_back", (PyCFunction)seat_put_back, METH_NOARGS, PyDoc_STR("See rat.tasks.ReferenceSeat.put_back.")},
     {NULL, NULL, 0, NULL},
@@ -276,16 +284,8 @@ static int execute(PyObject *module) {
     if (tasks == NULL) return -1;
     st->enter_task = PyObject_GetAttrString(tasks, "_enter_task");
     st->leave_task = PyObject_GetAttrString(tasks, "_leave_task");
-#if PY_VERSION_HEX >= 0x030C0000
-    st->current_task = PyObject_GetAttrString(tasks, "current_task");
-#else
-    /* asyncio.current_task is written in Python there. */
-    PyObject *current = PyObject_GetAttrString(tasks, "_current_tasks");
-    if (current != NULL) st->current_task = PyObject_GetAttrString(current, "get");
-    Py_XDECREF(current);
-#endif
     Py_DECREF(tasks);
-    if (st->count_weak == NULL || st->enter_task == NULL || st->leave_task == NULL || st->current_task == NULL) return -1;
+    if (st->count_weak == NULL || st->enter_task == NULL || st->leave_task == NULL) return -1;
     st->seat_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &seat_spec, NULL);
     return st->seat_type == NULL ? -1 : PyModule_AddType(module, st->seat_type);
 }
@@ -295,7 +295,6 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(st->seat_type);
     Py_VISIT(st->enter_task);
     Py_VISIT(st->leave_task);
-    Py_VISIT(st->current_task);
     Py_VISIT(st->count_weak);
     Py_VISIT(st->begun);
     return 0;
@@ -306,7 +305,6 @@ static int clear(PyObject *module) {
     Py_CLEAR(st->seat_type);
     Py_CLEAR(st->enter_task);
     Py_CLEAR(st->leave_task);
-    Py_CLEAR(st->current_task);
     Py_CLEAR(st->count_weak);
     Py_CLEAR(st->begun);
     Py_CLEAR(st->waits);

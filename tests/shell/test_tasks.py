@@ -68,7 +68,7 @@ class Stand:
 
     async def run(self, work: Callable[[], Work]) -> asyncio.Task[None] | None:
         """The task that goes on with *work*, if it does."""
-        while not await self.call(self.standing.is_ready):
+        while await self.call(lambda: self.standing.call(int)) is NotImplemented:
             await asyncio.sleep(0)
         return await self.call(lambda: self.step(work()))  # type: ignore[no-any-return]
 
@@ -434,8 +434,9 @@ async def test_work_whose_loop_goes_away_is_closed(tasks: ModuleType) -> None:
 
 async def test_not_ready_inside_of_a_task(stand: Stand) -> None:
     assert await stand.run(lambda: identity([])) is None
-    assert await stand.call(stand.standing.is_ready)
-    assert not stand.standing.is_ready()
+    assert await stand.call(lambda: stand.standing.call(int)) == 0
+    assert stand.standing.call(int) is NotImplemented
+    await stand.call(stand.standing.put_back)
 
 
 async def test_who_waits_for_all_tasks_waits_for_those_with_work(stand: Stand) -> None:
@@ -480,10 +481,31 @@ async def test_what_is_called_gets_its_arguments_and_what_it_raises_comes_out(st
 
 async def test_nothing_is_called_as_a_task_that_is_not_there(tasks: ModuleType) -> None:
     standing = tasks.StandingTask(asyncio.get_running_loop(), contextvars.copy_context())
-    with pytest.raises(RuntimeError, match="no task stands ready"):
-        standing.call(print)
+    standing.put_back()
     with pytest.raises(RuntimeError, match="no task stands ready"):
         standing.go_on(None)
+    assert standing.call(print) is NotImplemented
+    assert standing.call(print) is NotImplemented
+    await standing.close()
+
+
+@pytest.mark.parametrize("first", [True, False])
+async def test_what_is_called_before_the_task_is_put_back_is_one_use(stand: Stand, first: bool) -> None:
+    assert await stand.run(lambda: identity([])) is None
+    used = stand.standing._task
+
+    def use(keeps: bool) -> None:
+        KEPT.clear()
+        for keeps_it in (keeps and first, keeps and not first):
+            stand.standing.call(lambda it: KEPT.append(asyncio.current_task() if it else None), keeps_it)
+        stand.standing.put_back()
+
+    await stand.call(lambda: use(False))
+    assert stand.standing._task is used
+    await stand.call(lambda: use(True))
+    assert stand.standing._task is not used
+    assert used in KEPT
+    KEPT.clear()
 
 
 async def test_an_empty_base_is_seen_to_be_filled(tasks: ModuleType) -> None:
@@ -566,10 +588,9 @@ def raises(standing):
         return True
 
 def operations(standing):
-    yield standing.is_ready
     yield lambda: standing.call(max, 1, 2)
     yield lambda: raises(standing)
-    yield lambda: standing.put_back() or True
+    yield lambda: standing.call(max, 1, 2) and (standing.put_back() or True)
     yield lambda: tasks.first_step(returns())
     yield lambda: tasks.first_step(asyncio.sleep(0))
     yield lambda: _tasks.Seat(loop, base, "name")
@@ -613,4 +634,4 @@ def test_every_allocation_may_fail() -> None:
         [sys.executable, "-c", SWEEP], env=environment, capture_output=True, text=True, check=False, timeout=60
     )
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.split()) == 7
+    assert len(done.stdout.split()) == 6
