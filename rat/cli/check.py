@@ -40,21 +40,17 @@ def findings() -> list[tuple[str, bool, str]]:
         ("h11", "HTTP/1.1 reference", "cannot serve"),
         ("orjson", "JSON", "cannot serve"),
         ("uvloop", "event loop", "asyncio's own loop is used"),
-        ("multipart", "multipart forms", "multipart requests are refused; install rat-server[multipart]"),
+        ("multipart", "multipart forms", "a multipart form is a 500; install rat-server[multipart]"),
         ("zstandard", "zstd", "no zstd compression; install rat-server[compress]"),
         ("brotli", "brotli", "no brotli compression; install rat-server[compress]"),
     ):
         found = _has(module)
         rows.append((f"{module} ({role})", found is not None, found or without))
     for module, name, without in (
-        (
-            "rat.codec.native._codec",
-            "native codec",
-            "the codec in plain Python is used: same bytes, 10 to 50 times slower",
-        ),
+        ("rat.codec.native._codec", "native codec", "the codec in plain Python is used: the same bytes, much slower"),
         ("rat.codec.native._frames", "native frames", "frames are cut and summed in plain Python"),
-        ("rat.http1._lane", "native fast lane", "heads are read by an expression: a plain request costs a third more"),
-        ("rat._tasks", "native task steps", "tasks are stepped from Python: a quarter more for a request"),
+        ("rat.http1._lane", "native fast lane", "heads are read by an expression, which costs more"),
+        ("rat._tasks", "native task steps", "tasks are stepped from Python, which costs more"),
     ):
         found = _has(module)
         rows.append((name, found is not None, "built" if found is not None else without))

@@ -174,7 +174,7 @@ static int is_seen(Seat *self) {
     return same < 0 ? -1 : !same;
 }
 
-static PyObject *seat_put_back(Seat *self, PyObject *ignored) {
+static PyObject *seat_put_back(Seat *self, PyObject *Py_UNUSED(ignored)) {
     if (!self->is_taken) Py_RETURN_NONE;
     int seen = is_seen(self);
     if (seen < 0) return NULL;

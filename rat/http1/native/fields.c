@@ -6,7 +6,7 @@ static inline const unsigned char *end_of_line(const unsigned char *p, const uns
     return found == NULL ? end : found;
 }
 
-PyObject *combined_value(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+PyObject *combined_value(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count) {
     if (count != 2 || !PyBytes_CheckExact(args[0]) || !PyBytes_CheckExact(args[1])) {
         PyErr_SetString(PyExc_TypeError, "combined_value takes a field section and a name in lower case, both bytes");
         return NULL;
@@ -36,7 +36,7 @@ PyObject *combined_value(PyObject *module, PyObject *const *args, Py_ssize_t cou
     return found == NULL ? Py_NewRef(Py_None) : found;
 }
 
-PyObject *begins_any(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+PyObject *begins_any(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count) {
     if (count != 2 || !PyBytes_CheckExact(args[0]) || !PyTuple_CheckExact(args[1])) {
         PyErr_SetString(PyExc_TypeError, "begins_any takes a field section in bytes and a tuple of beginnings");
         return NULL;
