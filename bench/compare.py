@@ -1,8 +1,9 @@
 """Two result files: what changed beyond noise, and whether this server became slower.
 
 CPU costs are compared beside what became of everybody else's: when the machine is a tenth slower, all are.  The others
-of a workload together (the floor, and every other server that both files have) are the yardstick.  A change counts
-when it is larger than a twentieth and than three standard errors of all that it rests on.  Instructions are compared as
+of a workload together (the floor, and every other server that both files have) are the yardstick, round by round.  A
+change counts when it is larger than a twentieth and than three standard errors of all that it rests on, or three times
+what the others seem to have changed by, which did not.  Instructions are compared as
 they are: they are the same on a busy machine, so a slow-down of this server's own code shows in any two files.
 """
 
@@ -11,15 +12,14 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench.harness.estimate import ratio_of
+from bench.harness.estimate import Turns, change_of, ratio_of
 from bench.harness.report import figure, share
-from bench.harness.results import Cell, fill, load, middle_pace, turns_of
+from bench.harness.results import FLOOR, Cell, counting, fill, load, middle_pace, turns_of
 
 LEAST = 0.05
 """Changes smaller than this are never reported: code that did not change moves as much."""
@@ -28,9 +28,8 @@ STABLE = 0.005
 """What a peer that did not change may still differ by from one start of it to the next: a standard error, measured."""
 BEFORE = "rat-before"
 TOGETHER = "all requests"
-# For normal figures: the standard deviation is 1.4826 times the median absolute deviation, and the standard error of a
-# median of many is 1.2533 times that of a mean.
-_MAD_TO_SIGMA, _MEDIAN_TO_MEAN = 1.4826, 1.2533
+_MAD_TO_SIGMA = 1.4826
+"""For normal figures: the standard deviation, in median absolute deviations."""
 OURS = ("rat", "rat-h11", BEFORE)
 NEAR = 0.10
 WHOLE = 0.10
@@ -74,46 +73,55 @@ def compare(old: dict[str, Any], new: dict[str, Any], peers: set[str] | None = N
         after = new["workloads"].get(name)
         if after is None:
             continue
+        pairs = _pairs(old, new, name)
         rows = {row["peer"]: row for row in after["rows"]}
-        pairs = [(row, rows[row["peer"]]) for row in before["rows"] if row["peer"] in rows]
-        steps = {row["peer"]: step for row, other in pairs if (step := _step(row, other)) is not None}
-        for row, other in pairs:
+        for row in before["rows"]:
             peer = row["peer"]
-            if row["fault"] or not row["cost"] or (peer not in peers if peers is not None else peer == "floor"):
+            if row["fault"] or not row["cost"] or (peer not in peers if peers is not None else peer == FLOOR):
                 continue
-            yardstick = _together([step for name, step in steps.items() if name != peer and name not in OURS])
-            if peer not in steps or yardstick is None:
-                fault = other["fault"] or (None if other["cost"] else "no longer measured")
-                if fault:
-                    changes.append(Change(name, peer, row["cost"], None, math.inf, 0.0, fault))
-                continue
-            step = _Step(steps[peer].size - yardstick.size, math.hypot(steps[peer].doubt, yardstick.doubt))
-            changes.append(_change(name, peer, row["cost"], other["cost"], step))
-            if "request" in before["unit"]:
-                requests.setdefault(peer, []).append(step)
+            other = rows.get(peer)
+            if other is not None and not other["cost"]:
+                fault = other["fault"] or "no longer measured"
+                changes.append(Change(name, peer, row["cost"], None, math.inf, 0.0, fault))
+            elif peer in pairs and (step := _step(pairs, peer, middle_pace(before, after))):
+                changes.append(_change(name, peer, row["cost"], rows[peer]["cost"], step))
+                if "request" in before["unit"]:
+                    requests.setdefault(peer, []).append(step)
     for peer, found in requests.items():
         if len(found) > 1:
-            mean = sum(step.size for step in found) / len(found)
-            doubt = math.sqrt(sum(step.doubt**2 for step in found)) / len(found)
-            changes.append(_change(TOGETHER, peer, None, None, _Step(mean, doubt)))
+            weights = [step.doubt**-2 for step in found]
+            mean = sum(step.size * weight for step, weight in zip(found, weights, strict=True)) / sum(weights)
+            changes.append(_change(TOGETHER, peer, None, None, _Step(mean, sum(weights) ** -0.5)))
     return changes
 
 
-def _step(old: dict[str, Any], new: dict[str, Any]) -> _Step | None:
-    if old["fault"] or new["fault"] or not old["cost"] or not new["cost"]:
-        return None
-    doubts = [row["cost_doubt"] if row["cost_doubt"] is not None else math.inf for row in (old, new)]
-    return _Step(math.log(new["cost"] / old["cost"]), math.hypot(*doubts, STABLE))
+def _pairs(old: dict[str, Any], new: dict[str, Any], workload: str) -> dict[str, tuple[Turns, Turns]]:
+    """The turns that count of all that have figures in both."""
+    found = [
+        {
+            row["peer"]: turns_of(counting(cells, row["peer"], result["threshold"], work["rounds"])[0])
+            for row in work["rows"]
+            if row["cost"]
+        }
+        for result, work in ((result, result["workloads"][workload]) for result in (old, new))
+        for cells in [[Cell(**cell) for cell in work["cells"]]]
+    ]
+    return {peer: (turns, found[1][peer]) for peer, turns in found[0].items() if peer in found[1]}
 
 
-def _together(steps: Sequence[_Step]) -> _Step | None:
-    """The middle of *steps*: one peer that really changed does not move it.  Its doubt is theirs, or their discord."""
-    if not steps:
+def _step(pairs: dict[str, tuple[Turns, Turns]], peer: str, pace: float) -> _Step | None:
+    """The change of *peer* beside all others; its doubt is its own, or what others seem to have changed by."""
+    others = [pair for name, pair in pairs.items() if name != peer and name not in OURS]
+    found = change_of(*pairs[peer], others, pace)
+    if found is None:
         return None
-    middle = median(step.size for step in steps)
-    discord = _MAD_TO_SIGMA * median(abs(step.size - middle) for step in steps)
-    own = median(step.doubt for step in steps)
-    return _Step(middle, _MEDIAN_TO_MEAN * max(discord, own) / math.sqrt(len(steps)))
+    seeming = [
+        step[0]
+        for pair in others
+        if (step := change_of(*pair, [one for one in others if one is not pair], pace)) is not None
+    ]
+    discord = _MAD_TO_SIGMA * median(map(abs, seeming)) if len(seeming) > 2 else 0.0
+    return _Step(found[0], max(math.hypot(found[1], STABLE), discord))
 
 
 def _change(workload: str, peer: str, old: float | None, new: float | None, step: _Step) -> Change:

@@ -12,7 +12,7 @@ from bench.harness import codec
 from bench.harness.environment import ROOT
 from bench.harness.estimate import Figure, ratio_of, widened
 from bench.harness.report import bounds, figure, notes, share
-from bench.harness.results import FLOOR, Cell, counting, drift_of, grade, load, turns_of
+from bench.harness.results import FLOOR, Cell, counting, drift_of, grade, load, middle_pace, turns_of
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 README = ROOT / "README.md"
@@ -25,6 +25,8 @@ RIVALS = ("uvicorn", "granian", "nginx", "node", "starlette", "fastapi", "aiohtt
 def page(result: dict[str, Any], source: str, plot: str | None) -> str:
     """The whole page in Markdown."""
     machine = result["machine"]
+    in_slices = any(work.get("slices") for work in result["workloads"].values())
+    beside = ", those of small requests side by side in slices of a hundredth of a second" if in_slices else ""
     lines = [
         "# Benchmarks",
         "",
@@ -42,17 +44,17 @@ def page(result: dict[str, Any], source: str, plot: str | None) -> str:
         "",
         "The cost is the server's CPU time, not the wall clock's: on a shared machine the clock measures neighbours. "
         "Each server has one process on one core, the client has the other. All servers take short turns, round after "
-        "round, and what disturbs a minute disturbs them all. "
+        f"round{beside}, and what disturbs one disturbs all. "
         "Targets and a cookie differ from request to request. Before, while and after load is made, answers are "
         "compared with the right one; a server that answers wrongly has no figures here.",
         "",
         "- **Of the floor**: the cost of a bare uvloop protocol that parses nothing and knows its answer, divided by "
         "the server's own. 1.00 is what Python on this machine allows, 0.50 costs twice as much.",
-        "- **On a whole core**: a core of a virtual machine is half of a physical one, and slows down by up to 1.8 "
-        "times while a stranger uses the other half, which no counter of the guest shows. So a fixed piece of work "
-        "runs beside the server four hundred times a second and tells the pace of the core in each turn; costs are "
-        f"brought to that of a whole core ({result['whole']:.0f} us for the piece), and compared round by round. All "
-        "turns are in the file, with their pace.",
+        "- **Pace**: a core of a virtual machine is half of a physical one, and slows down by up to 1.8 times while a "
+        "stranger uses the other half, which no counter of the guest shows, and some servers by more than others. So a "
+        "fixed piece of work runs beside the server four hundred times a second and tells the pace of the core in "
+        f"each turn ({result['whole']:.0f} us where it was fastest). Turns are brought to the middle pace of their "
+        "workload, which stands over its table, and compared round by round. The file has all turns with their pace.",
         "- **19 in 20**: where the figure would be in 19 of 20 runs, from how its turns scatter and how well it is "
         "known what the pace does to them, and wider where others took part of the cores. *Good* is a ratio known "
         "within 5 %, *fair* within 10 %, *poor* less well.",
@@ -85,7 +87,7 @@ def page(result: dict[str, Any], source: str, plot: str | None) -> str:
 
 
 def _summary(result: dict[str, Any]) -> list[str]:
-    figures = {name: against(work, result["threshold"], result["whole"]) for name, work in result["workloads"].items()}
+    figures = {name: against(work, result["threshold"]) for name, work in result["workloads"].items()}
     rivals = [rival for rival in RIVALS if any(rival in found for found in figures.values())][:5]
     if not rivals:
         return []
@@ -103,7 +105,7 @@ def _summary(result: dict[str, Any]) -> list[str]:
     return lines
 
 
-def against(work: dict[str, Any], threshold: float, whole: float) -> dict[str, Figure]:
+def against(work: dict[str, Any], threshold: float) -> dict[str, Figure]:
     """How many times less than each of the others this server takes, by their names."""
     cells = [Cell(**cell) for cell in work["cells"]]
     others = median(cell.others for cell in cells)
@@ -113,7 +115,8 @@ def against(work: dict[str, Any], threshold: float, whole: float) -> dict[str, F
         if row["ratio"]
     }
     mine = turns.pop("rat", {})
-    found = {peer: ratio_of(mine, theirs, whole) for peer, theirs in turns.items()}
+    pace = middle_pace(work)
+    found = {peer: ratio_of(mine, theirs, pace) for peer, theirs in turns.items()}
     return {peer: widened(ratio, drift_of(others)) for peer, ratio in found.items() if ratio}
 
 
@@ -150,10 +153,11 @@ def with_figures(readme: str, figures: list[str]) -> str:
 
 def _section(work: dict[str, Any]) -> list[str]:
     rows = sorted(work["rows"], key=lambda row: (row["cost"] is None, row["cost"] or 0.0))
+    pace = middle_pace(work)
     lines = [
         f"## {work['title']}",
         "",
-        f"Load by {work['client']}, {work['rounds']} rounds.",
+        f"Load by {work['client']}, {work['rounds']} rounds" + (f", at a pace of {pace:.0f} us." if pace else "."),
         "",
         f"| server | {work['unit']} | 19 in 20 | of the floor | 19 in 20 | trust | turns that count |",
         "| --- | ---: | ---: | ---: | ---: | --- | ---: |",

@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
     cores = machine.choose_cores()
     output = args.output or WORK / f"profile-{args.peer}-{args.workload}.{'txt' if args.text else 'svg'}"
     output.parent.mkdir(parents=True, exist_ok=True)
-    client = Client(files=files, work=directory, core=cores.client, pace=Pace(None))
+    client = Client(files=files, work=directory, cores=cores, pace=Pace(None))
     try:
         server = Server(
             peers[args.peer],

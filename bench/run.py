@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import math
 import os
 import platform
 import re
@@ -18,20 +19,22 @@ from bench import compare
 from bench.harness import codec, machine, report, results, workload
 from bench.harness.client import Client
 from bench.harness.environment import BENCH, ROOT, WORK
-from bench.harness.pace import Pace, best
+from bench.harness.pace import Pace
 from bench.harness.peer import ALL, FRAMES, Peer
 from bench.harness.peer import discover as discover_peers
 from bench.harness.results import FLOOR
-from bench.harness.rounds import Fleet, Progress, measure
-from bench.harness.workload import Workload
+from bench.harness.rounds import Fleet, Plan, Progress, measure
+from bench.harness.workload import Load, Workload
 from bench.instr import CannotCount, export, of_tree
 from bench.peers import rat
 
 THRESHOLD = 0.10
 QUICK = 0.4
 """A quick run has this share of the rounds."""
-EXTRA = 1.25
-"""A full run takes this many times its rounds at most, before disturbed turns have to count."""
+MINUTES, QUICK_MINUTES = 9.5, 1.2
+"""How long a run measures: no round begins later.  Plots and the last round come on top."""
+START, BESIDE, CONNECTING = 1.5, 0.3, 2.0
+"""Seconds that are planned for starting a server, beside each turn, and beside one of thousands of connections."""
 PIECE = bytes(range(256)) * 256
 
 
@@ -58,14 +61,16 @@ def arguments_of(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("-w", "--workload", action="append", metavar="NAME", help="only these")
     parser.add_argument("-p", "--peer", action="append", metavar="NAME", help="only these (and the floor)")
-    parser.add_argument("--rounds", type=int, help="rounds of every workload")
+    parser.add_argument("--rounds", type=int, help="rounds of every workload at most")
+    parser.add_argument(
+        "--minutes", type=float, help=f"no round begins later ({MINUTES}; {QUICK_MINUTES} if quick; none with --rounds)"
+    )
     parser.add_argument("--seconds", type=float, help="length of a turn")
     parser.add_argument(
         "--threshold", type=float, default=THRESHOLD, help="share of others above which a turn does not count"
     )
     parser.add_argument("--client", choices=("auto", "wrk", "own"), default="auto", help="what loads small requests")
     parser.add_argument("--output", type=Path, help="the result file (bench/results/DATE-MACHINE.json)")
-    parser.add_argument("--no-repeats", action="store_true", help="disturbed turns are not taken again")
     parser.add_argument("--no-codec", action="store_true", help="without the codec's short form, as quick runs are")
     parser.add_argument("--no-instructions", action="store_true", help="count none: ten seconds less")
     parser.add_argument("--no-plots", action="store_true")
@@ -173,60 +178,69 @@ def choose(args: argparse.Namespace) -> tuple[list[Peer], dict[str, str], list[W
     return peers, skipped, works
 
 
+def expected(work: Workload, servers: int, rounds: int) -> float:
+    """Seconds that so many rounds of *work* take, about."""
+    beside = CONNECTING if work.load in (Load.IDLE, Load.EVENTS) else BESIDE
+    return servers * (START + rounds * (work.seconds + beside))
+
+
+def end_of(args: argparse.Namespace) -> float:
+    """The moment after which no round begins."""
+    minutes = args.minutes or (math.inf if args.rounds else QUICK_MINUTES if args.quick else MINUTES)
+    return time.monotonic() + 60.0 * minutes
+
+
+def measure_all(
+    args: argparse.Namespace, peers: list[Peer], works: list[Workload], fleet: Fleet, client: Client, until: float,
+    progress: Progress,
+) -> dict[str, Any]:  # fmt: skip
+    """All workloads one after the other; each gets its part of the time that is left."""
+    due = {work.name: [peer for peer in peers if takes_part(peer, work, args.quick, bool(args.peer))] for work in works}
+    rounds = {work.name: args.rounds or max(1, round(work.rounds * (QUICK if args.quick else 1.0))) for work in works}
+    needs = {work.name: expected(work, len(due[work.name]), rounds[work.name]) for work in works}
+    measured: dict[str, Any] = {}
+    for number, work in enumerate(works):
+        now = time.monotonic()
+        part = needs[work.name] / sum(needs[other.name] for other in works[number:])
+        plan = Plan(rounds[work.name], args.seconds or work.seconds, now + (until - now) * part)
+        measured[work.name] = measure(work, due[work.name], fleet, client, plan, progress)
+        results.fill(measured[work.name], args.threshold)
+        fleet.close()
+    return measured
+
+
 def run(args: argparse.Namespace, peers: list[Peer], skipped: dict[str, str], works: list[Workload]) -> dict[str, Any]:
     """Measure everything; the result."""
+    started, until = time.monotonic(), end_of(args)
     work_directory = WORK / f"run-{os.getpid()}"
     work_directory.mkdir(parents=True, exist_ok=True)
     files = prepare(WORK)
     cores = machine.choose_cores()
     if cores.client is not None:
         os.sched_setaffinity(0, {cores.client})
-    wrk = {"auto": None, "wrk": True, "own": False}[args.client]
-    pace = Pace(cores.server)
-    client = Client(files=files, work=work_directory, core=cores.client, pace=pace, wrk=wrk)
-    fleet = Fleet(files=files, work=work_directory, cores=cores)
     progress = Progress()
-    started = time.monotonic()
-    measured: dict[str, Any] = {}
     for name, reason in skipped.items():
         print(f"skipped   {name}: {reason}", file=sys.stderr)
-    if not client.wrk:
-        print("skipped   wrk: not installed, small requests come from `rat bench`", file=sys.stderr)
-    try:
-        with pace, client:
-            for work in works:
-                due = [peer for peer in peers if takes_part(peer, work, args.quick, bool(args.peer))]
-                rounds = args.rounds or max(1, round(work.rounds * (QUICK if args.quick else 1.0)))
-                measured[work.name] = measure(
-                    work,
-                    due,
-                    fleet,
-                    client,
-                    cores=cores,
-                    rounds=rounds,
-                    most=rounds if args.quick or args.no_repeats else int(rounds * EXTRA),
-                    seconds=args.seconds or work.seconds,
-                    threshold=args.threshold,
-                    say=progress,
-                )
-                fleet.close()
-    finally:
-        progress.clear()
-        fleet.close()
-    counted = None
+    # What does not depend on the machine's mood first: the workloads have the time that is left.
+    counted = shortened = None
     if not args.no_instructions:
         progress("Instructions: callgrind")
         counted = instructions(skipped)
-        progress.clear()
-    shortened = None
     if not args.no_codec and not args.quick:
         progress("Codec: in process")
         shortened = codec_short(skipped)
+    pace = Pace(cores.server)
+    wrk = {"auto": None, "wrk": True, "own": False}[args.client]
+    client = Client(files=files, work=work_directory, cores=cores, pace=pace, wrk=wrk)
+    if not client.wrk:
+        print("skipped   wrk: not installed, small requests come from `rat bench`", file=sys.stderr)
+    fleet = Fleet(files=files, work=work_directory, cores=cores)
+    try:
+        with pace, client:
+            measured = measure_all(args, peers, works, fleet, client, until, progress)
+    finally:
         progress.clear()
-    whole = best(pace.whole(), WORK / "whole-core.json")
-    shared = pace.shared(whole)
-    for work in works:
-        results.fill(measured[work.name], args.threshold, whole)
+        fleet.close()
     return {
         "format": results.FORMAT,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -237,10 +251,10 @@ def run(args: argparse.Namespace, peers: list[Peer], skipped: dict[str, str], wo
         "cores": {"server": cores.server, "client": cores.client},
         "versions": machine.versions(peers),
         "threshold": args.threshold,
-        "whole": whole,
+        "whole": pace.whole(),
         "skipped": {**skipped, **fleet.broken},
         "workloads": measured,
         "instructions": counted,
         "codec": shortened,
-        "trust": results.trust(measured, shared),
+        "trust": results.trust(measured, pace.shared()),
     }

@@ -69,13 +69,13 @@ def ask(port: int, requests: list[bytes], judge: Judge, *, pipelined: bool = Fal
     return None
 
 
-def check(workload: Workload, port: int, files: Path, turn: int = 0) -> str | None:
+def check(workload: Workload, port: int, files: Path, turn: int = 0, questions: int = QUESTIONS) -> str | None:
     """Ask what the workload asks, otherwise in every turn; what is wrong with the answers, or None."""
     if workload.load in (Load.EVENTS, Load.FRAMES) or "hello" in workload.extra:
         return None  # the load generator reads every event and every frame itself
     url = f"http://127.0.0.1:{port}"
     if workload.echo and workload.content:
-        for number in range(turn * QUESTIONS + 1, turn * QUESTIONS + QUESTIONS + 1):
+        for number in range(turn * QUESTIONS + 1, turn * QUESTIONS + questions + 1):
             content = workload.content(number)
             target = parse_url(f"{url}{workload.path}?turn={turn}")
             request = build_requests(target, method=workload.method, fields=fields_of(workload), contents=[content])
@@ -86,7 +86,7 @@ def check(workload: Workload, port: int, files: Path, turn: int = 0) -> str | No
     if workload.load is Load.TRANSFER:
         return ask(port, requests, workload.judge(files))
     start = turn * QUESTIONS % (len(requests) - 2 * QUESTIONS)
-    some = requests[start : start + max(QUESTIONS, workload.pipeline)]
+    some = requests[start : start + max(questions, workload.pipeline)]
     return ask(port, some, workload.judge(files), pipelined=workload.pipeline > 1)
 
 
@@ -107,7 +107,7 @@ class Watch:
         while not self._end.wait(PAUSE) and self.fault is None:
             self.fault = check(self._workload, self._port, self._files, turn)
             turn += 1
-            self.asked += QUESTIONS
+            self.asked += max(QUESTIONS, self._workload.pipeline)
 
     def __enter__(self) -> Watch:
         self._thread.start()

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import shutil
-import signal
 import socket
-import subprocess
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
 from bench.harness import wrk
 from bench.harness.check import ask, requests_of
-from bench.harness.environment import ROOT
-from bench.harness.fork_server import HANGING, ForkServer
+from bench.harness.fork_server import ForkServer
+from bench.harness.machine import Cores
 from bench.harness.pace import Pace
 from bench.harness.results import FLOOR
 from bench.harness.server import Server
@@ -34,16 +30,16 @@ CALM = 0.3
 
 
 class Client:
-    """Puts load on servers from one core."""
+    """Puts load on servers, from the client's core."""
 
-    def __init__(self, *, files: Path, work: Path, core: int | None, pace: Pace, wrk: bool | None = None) -> None:
+    def __init__(self, *, files: Path, work: Path, cores: Cores, pace: Pace, wrk: bool | None = None) -> None:
         """*wrk*: False never to use it, True to insist, None to use it where it is installed."""
         self.files = files
         self.work = work
         self.wrk = shutil.which("wrk") is not None if wrk is None else wrk
-        self._core = core
-        self._pace = pace
-        self._forks = ForkServer(core)
+        self.cores = cores
+        self.pace = pace
+        self._forks = ForkServer(cores.client)
 
     def close(self) -> None:
         """End what clients are forked from."""
@@ -59,13 +55,12 @@ class Client:
         """One turn.  Never raises for what the server does: that is the turn's fault."""
         if workload.load is Load.IDLE:
             return self._idle(server, workload)
-        trace = self._pace.begin(server.processes())
         if workload.load is Load.HTTP and self.wrk:
-            return wrk.turn(self, server, workload, seconds, trace)
+            return wrk.turn(self, server, workload, seconds)
         turn = self._rat_bench(server, workload, seconds)
         # What it measures ends shortly before it does, and comes after its start and its warming up.
         end = time.monotonic()
-        turn.pace = trace.pace(end - turn.seconds, end)
+        turn.pace = self.pace.of([(end - turn.seconds, end)])
         return turn
 
     def _rat_bench(self, server: Server, workload: Workload, seconds: float) -> Turn:
@@ -80,35 +75,6 @@ class Client:
         out, err = self.work / "client.out", self.work / "client.err"
         _, cpu = self._forks.run(module, arguments, out, err)
         return _from_json(out.read_text(), err.read_text(), cpu)
-
-    def spawn(self, command: list[str], stop_after: float, **variables: str) -> tuple[int, str, str, float]:
-        """(exit code, output, errors, CPU seconds) of a client process that is interrupted after so many seconds."""
-        # Output goes to files: a pipe would have to be read by this process, on the same core.
-        out, err = self.work / "client.out", self.work / "client.err"
-        with out.open("wb") as output, err.open("wb") as errors:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=errors,
-                cwd=ROOT,
-                env={**os.environ, "PYTHONPATH": str(ROOT), **variables},
-                start_new_session=True,
-            )
-        if self._core is not None:
-            os.sched_setaffinity(process.pid, {self._core})
-        timers = [
-            threading.Timer(HANGING, os.kill, (process.pid, signal.SIGKILL)),
-            threading.Timer(stop_after, os.kill, (process.pid, signal.SIGINT)),
-        ]
-        for timer in timers:
-            timer.daemon = True
-            timer.start()
-        _, status, usage = os.wait4(process.pid, 0)
-        for timer in timers:
-            timer.cancel()
-        process.returncode = os.waitstatus_to_exitcode(status)
-        return process.returncode, out.read_text(), err.read_text(), usage.ru_utime + usage.ru_stime
 
     def _own(self, server: Server, workload: Workload, seconds: float) -> Turn:
         judge = workload.judge(self.files)

@@ -16,7 +16,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
-from statistics import fmean
+from statistics import fmean, median
 
 Sample = tuple[float, float]
 """Of a turn: what a unit of work cost, and the pace, which is what a fixed piece of work took (0 if unknown)."""
@@ -78,6 +78,36 @@ def ratio_of(turns: Turns, others: Turns, pace: float) -> Figure | None:
     alone = len(own.keys() - beside.keys()) / len(own) * (doubt or 0.0)
     steps = [beside.get(number, middle) - cost for number, cost in own.items()]
     return _figure(steps, math.hypot(steep.reach, steep_others.reach, alone))
+
+
+def change_of(old: Turns, new: Turns, beside: Sequence[tuple[Turns, Turns]], pace: float) -> tuple[float, float] | None:
+    """By how much the logarithm of the cost grew from one run to another, *beside* those that did not change; its
+    standard error.  None when either run tells nothing.
+
+    Each turn is set beside those of the others in its round: what they all had of the machine is no change.
+    """
+    levels = [_middle([*_level(one, pace), *_level(other, pace)])[0] for one, other in beside]
+    found = []
+    for which, turns in enumerate((old, new)):
+        steep = _steepness(turns, pace)
+        others = [_at(pair[which], pace, _steepness(pair[which], pace).value) for pair in beside]
+        steps = []
+        for number, cost in _at(turns, pace, steep.value).items():
+            apart = [at[number] - level for at, level in zip(others, levels, strict=True) if number in at]
+            if apart:
+                steps.append(cost - median(apart))
+        if len(steps) < 2:
+            return None
+        middle, doubt = _middle(steps)
+        found.append((middle, math.hypot(doubt or 0.0, LEAST / math.sqrt(len(steps))), steep))
+    (before, doubt, steep), (after, other_doubt, other_steep) = found
+    # What is not known of the steepness moves both, one up and one down when the paces lie on two sides.
+    reach = max(steep.doubt, other_steep.doubt) * abs(steep.distance - other_steep.distance)
+    return after - before, math.hypot(doubt, other_doubt, reach)
+
+
+def _level(turns: Turns, pace: float) -> list[float]:
+    return list(_at(turns, pace, _steepness(turns, pace).value).values())
 
 
 def _steepness(turns: Turns, pace: float) -> _Steepness:

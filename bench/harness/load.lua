@@ -1,6 +1,6 @@
 -- wrk: go through requests that were built beforehand, and print what came of it as JSON.
 -- The file with the requests is a Lua table of strings; it is named in BENCH_REQUESTS.  Every BENCH_EVERY calls the
--- time on the monotonic clock is noted: cost is counted between two such marks, without connecting and without the end.
+-- time on the monotonic clock is noted: what was asked while it connected does not count.
 local ffi = require("ffi")
 ffi.cdef [[
    typedef struct { long seconds; long nanoseconds; } bench_time;
@@ -10,9 +10,9 @@ local now = ffi.new("bench_time")
 local requests = dofile(os.getenv("BENCH_REQUESTS"))
 local count = #requests
 local every = tonumber(os.getenv("BENCH_EVERY"))
-local at, calls = 0, 0
+local at = 0
 local thread
-times = {}
+times, calls = {}, 0
 
 function setup(it)
    thread = it
@@ -36,8 +36,8 @@ function done(summary, latency, rates)
       marks[i] = string.format("%.6f", time)
    end
    io.write(string.format(
-      '\nRESULT {"answers": %d, "bytes": %d, "seconds": %.6f, "p50": %.6f, "p99": %.6f, "connect": %d, "read": %d, "write": %d, "status": %d, "timeout": %d, "every": %d, "marks": [%s]}\n',
+      '\nRESULT {"answers": %d, "bytes": %d, "seconds": %.6f, "p50": %.6f, "p99": %.6f, "connect": %d, "read": %d, "write": %d, "status": %d, "timeout": %d, "calls": %d, "every": %d, "marks": [%s]}\n',
       summary.requests, summary.bytes, summary.duration / 1e6,
       latency:percentile(50) / 1e6, latency:percentile(99) / 1e6,
-      e.connect, e.read, e.write, e.status, e.timeout, every, table.concat(marks, ",")))
+      e.connect, e.read, e.write, e.status, e.timeout, thread:get("calls"), every, table.concat(marks, ",")))
 end

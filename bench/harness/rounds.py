@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.harness import wrk
 from bench.harness.check import check
 from bench.harness.client import Client
 from bench.harness.machine import Cores, Others
@@ -17,8 +20,11 @@ from bench.harness.server import DidNotStart, Server
 from bench.harness.turn import Turn
 from bench.harness.workload import Load, Workload
 
-WARM = 0.4
-"""Seconds of load that a new server gets before its small requests are measured: just-in-time compilers, caches."""
+ALONE = 0.4
+"""Seconds of load that a new server gets for itself before its small requests are measured: just-in-time compilers,
+caches."""
+LEAST = 2
+"""Rounds that there are however little time is left."""
 FRESH = 4
 """Rounds after which servers that move large content or frames are started anew: what an allocator happened to do with
 the first of it stays with a process, and made uvicorn's uploads a third cheaper in two starts of nine."""
@@ -70,107 +76,147 @@ class Fleet:
         self._running.clear()
 
 
-def measure(
-    workload: Workload,
-    peers: list[Peer],
-    fleet: Fleet,
-    client: Client,
-    *,
-    cores: Cores,
-    rounds: int,
-    most: int | None = None,
-    seconds: float,
-    threshold: float,
-    say: Callable[[str], None],
-) -> dict[str, Any]:
-    """Run one workload: *rounds* rounds, and up to *most* for peers whose turns were disturbed.
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """At most so many *rounds* of turns of so many *seconds*, and no more than are over about the moment *until*.
 
-    The rows are still to be made: what a whole core can do is known when all is done.
+    But two there are, for one tells nothing of how well it is known.
     """
-    cells: list[Cell] = []
-    wrong: set[str] = set()
-    restless: set[str] = set()
-    if rounds > 1 and workload.load is Load.HTTP:
-        for peer in peers:
-            say(f"{workload.title}: warming up {peer.name}")
-            if server := fleet.get(peer, workload):
-                client.run(server, workload, WARM)
-    for number in range(max(rounds, most or 0)):
-        # After the planned rounds only those go on that have too few calm turns, and the floor they are compared with.
-        due = peers if number < rounds else _short_of_calm(cells, peers, wrong, rounds, threshold)
-        if not due:
-            break
-        if number % FRESH == 0 and workload.load in (Load.TRANSFER, Load.FRAMES):
+
+    rounds: int
+    seconds: float
+    until: float = math.inf
+
+    def goes_on(self, number: int, took: float) -> bool:
+        """Whether there is a round of this number, when the one before *took* so many seconds."""
+        return number < self.rounds and (number < LEAST or time.monotonic() + took / 2.0 < self.until)
+
+
+def measure(
+    workload: Workload, peers: list[Peer], fleet: Fleet, client: Client, plan: Plan, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Run one workload.  The rows are still to be made."""
+    series = _Series(workload, peers, fleet, client, plan.seconds, say)
+    together = workload.load is Load.HTTP and client.wrk
+    if together:
+        series.alone()
+    number, took = 0, 0.0
+    while plan.goes_on(number, took):
+        began = time.monotonic()
+        if number and number % FRESH == 0 and workload.load in (Load.TRANSFER, Load.FRAMES):
             fleet.close()
-        for peer in due if workload.load is Load.IDLE else _with_second_floor(due):
-            if peer.name in wrong:
-                continue
-            server = fleet.get(peer, workload)
-            if server is None:
-                wrong.add(peer.name)
-                continue
-            say(f"{workload.title}: round {number + 1}, {peer.name}")
-            turn, share = _turn(workload, server, client, cores, number, seconds)
-            cells.append(_cell(peer, number, turn, share))
-            if turn.fault:
-                wrong.add(peer.name)
-            if workload.load is Load.IDLE:
-                fleet.retire(peer)
-            elif workload.load is Load.EVENTS and not server.settle():
-                # One that goes on for subscribers that have left takes the core from those whose turn it is.
-                restless.add(peer.name)
-                fleet.retire(peer)
+        if together:
+            series.in_slices(number)
+        else:
+            series.one_by_one(number)
+        number, took = number + 1, time.monotonic() - began
     return {
         "title": workload.title,
         "unit": workload.unit.value,
         "connections": workload.connections,
         "pipeline": workload.pipeline,
-        "rounds": rounds,
-        "seconds": seconds,
-        "client": "wrk" if workload.load is Load.HTTP and client.wrk else "rat bench",
-        "restless": sorted(restless),
-        "cells": [as_json(cell) for cell in cells],
+        "rounds": number,
+        "seconds": plan.seconds,
+        "client": "wrk" if together else "rat bench",
+        "slices": together,
+        "restless": sorted(series.restless),
+        "cells": [as_json(cell) for cell in series.cells],
     }
 
 
-def _with_second_floor(peers: list[Peer]) -> list[Peer]:
-    """*peers*, the floor once more amid the others: every ratio rests on its turns."""
-    half = 1 + len(peers) // 2
-    return [*peers[:half], *(peer for peer in peers if peer.name == FLOOR), *peers[half:]]
+class _Series:
+    """The rounds of one workload: its turns so far, and who is out of it."""
 
+    def __init__(
+        self,
+        workload: Workload,
+        peers: list[Peer],
+        fleet: Fleet,
+        client: Client,
+        seconds: float,
+        say: Callable[[str], None],
+    ) -> None:
+        self._workload = workload
+        self._peers = peers
+        self._fleet = fleet
+        self._client = client
+        self._seconds = seconds
+        self._say = say
+        self._first: dict[str, Turn] = {}
+        self._wrong: set[str] = set()
+        self.cells: list[Cell] = []
+        self.restless: set[str] = set()
 
-def _turn(
-    workload: Workload, server: Server, client: Client, cores: Cores, number: int, seconds: float
-) -> tuple[Turn, float]:
-    """One turn, answers checked before and after, and the share of the cores that others took meanwhile."""
-    # The client that moves large content reads all of it, and asking beside that takes longer than it does.
-    checked = workload.load is not Load.TRANSFER or number % FRESH == 0
-    if checked and (fault := check(workload, server.port, client.files, turn=number)):
-        return Turn(fault=fault), 0.0
-    others = Others(cores)
-    before = _cpu(server)
-    turn = client.run(server, workload, seconds)
-    share = others.share(server=_cpu(server) - before, client=turn.client_cpu)
-    if turn.fault is None and checked and workload.load is not Load.IDLE:
-        turn.fault = check(workload, server.port, client.files, turn=number + 50)
-    return turn, share
+    def _due(self) -> Iterator[tuple[Peer, Server]]:
+        """Who takes part in a round, in order, the floor once more amid the others: every ratio rests on its turns."""
+        peers = self._peers
+        half = 1 + len(peers) // 2
+        if self._workload.load is not Load.IDLE:
+            peers = [*peers[:half], *(peer for peer in peers if peer.name == FLOOR), *peers[half:]]
+        for peer in peers:
+            if peer.name in self._wrong:
+                continue
+            server = self._fleet.get(peer, self._workload)
+            if server is None:
+                self._wrong.add(peer.name)
+            else:
+                yield peer, server
 
+    def _note(self, peer: Peer, number: int, turn: Turn, others: float) -> None:
+        self.cells.append(_cell(peer, number, turn, others))
+        if turn.fault:
+            self._wrong.add(peer.name)
 
-def _short_of_calm(cells: list[Cell], peers: list[Peer], wrong: set[str], rounds: int, threshold: float) -> list[Peer]:
-    calm: dict[str, int] = {}
-    for cell in cells:
-        calm[cell.peer] = calm.get(cell.peer, 0) + (cell.others <= threshold and not cell.fault)
-    short = [peer for peer in peers if peer.name not in wrong and calm.get(peer.name, 0) < rounds]
-    if short and short[0].name != FLOOR:
-        short = [peer for peer in peers if peer.name == FLOOR] + short
-    return short
+    def alone(self) -> None:
+        """What each gives with both cores for itself: it is warmed up, its answers are read, rates and latencies come
+        from here."""
+        for peer, server in self._due():
+            if peer.name not in self._first:
+                self._say(f"{self._workload.title}: {peer.name} alone")
+                turn = self._first[peer.name] = self._client.run(server, self._workload, ALONE)
+                if turn.fault:
+                    self._note(peer, 0, turn, 0.0)
 
+    def in_slices(self, number: int) -> None:
+        """A round in which all servers have their turns side by side."""
+        self._say(f"{self._workload.title}: round {number + 1}")
+        order = [server for peer, server in self._due() if not self._is_wrong(peer, server, number)]
+        turns = wrk.in_slices(self._client, order, self._workload, self._seconds, number, self._first) if order else []
+        for server, turn, others in turns:
+            turn.fault = turn.fault or check(self._workload, server.port, self._client.files, turn=number + 50)
+            self._note(server.peer, number, turn, others)
 
-def _cpu(server: Server) -> float:
-    try:
-        return server.cpu_seconds()
-    except OSError:
-        return 0.0
+    def _is_wrong(self, peer: Peer, server: Server, number: int) -> bool:
+        if fault := check(self._workload, server.port, self._client.files, turn=number):
+            self._note(peer, number, Turn(fault=fault), 0.0)
+        return bool(fault)
+
+    def one_by_one(self, number: int) -> None:
+        """A round in which one server has its turn after the other."""
+        for peer, server in self._due():
+            self._say(f"{self._workload.title}: round {number + 1}, {peer.name}")
+            self._note(peer, number, *self._turn(server, number))
+            if self._workload.load is Load.IDLE:
+                self._fleet.retire(peer)
+            elif self._workload.load is Load.EVENTS and not server.settle():
+                # One that goes on for subscribers that have left takes the core from those whose turn it is.
+                self.restless.add(peer.name)
+                self._fleet.retire(peer)
+
+    def _turn(self, server: Server, number: int) -> tuple[Turn, float]:
+        """One turn, answers checked before and after, and the share of the cores that others took meanwhile."""
+        workload, files = self._workload, self._client.files
+        # The client that moves large content reads all of it, and asking beside that takes longer than it does.
+        checked = workload.load is not Load.TRANSFER or number % FRESH == 0
+        if checked and (fault := check(workload, server.port, files, turn=number)):
+            return Turn(fault=fault), 0.0
+        others = Others(self._client.cores)
+        before = wrk.cpu_or_nothing(server)
+        turn = self._client.run(server, workload, self._seconds)
+        share = others.share(server=wrk.cpu_or_nothing(server) - before, client=turn.client_cpu)
+        if turn.fault is None and checked and workload.load is not Load.IDLE:
+            turn.fault = check(workload, server.port, files, turn=number + 50)
+        return turn, share
 
 
 def _cell(peer: Peer, number: int, turn: Turn, others: float) -> Cell:

@@ -1,97 +1,226 @@
-"""One turn of load by wrk, its answers watched, its cost counted between two moments of it."""
+"""Load of small requests by wrk: on one server for some time, or on all of a round in turns of a hundredth of a second.
+
+What a stranger on the other half of the core does to a server changes from one tenth of a second to the next and has
+no counter.  Servers that take turns so short meet the same of it, and it leaves the quotient of their costs.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 import socket
-from bisect import bisect_right
+import subprocess
+import time
+from bisect import bisect_left
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.harness.check import Watch, requests_of
+from bench.harness.check import Watch, check, requests_of
 from bench.harness.environment import ROOT
-from bench.harness.pace import Trace, between
+from bench.harness.machine import Others
 from bench.harness.server import Server
 from bench.harness.turn import Turn
 from bench.harness.workload import Workload
+from rat.loadgen.processes import cpu_of
 
 if TYPE_CHECKING:
     from bench.harness.client import Client
 
-SETTLED = 2
-"""Counting begins when each connection has asked this often, or after LATEST of the turn: connecting is not the cost of
-an answer."""
-LATEST = 0.4
-EVERY = 16
+SLICE, PAUSE = 0.010, 0.002
+"""Seconds of load in a slice, and after it, for what is under way; both longer where a server is slow."""
+CONNECT, REST = 0.06, 0.05
+"""Seconds that a wrk gets to connect, and servers to answer what was asked meanwhile."""
+ENDING = 5.0
+EVERY = 4
 """Requests from one note of the time to the next."""
+UNDER_LOAD = 2
+"""Questions that are asked of each server in each round while it is loaded."""
 
 
-def turn(client: Client, server: Server, workload: Workload, seconds: float, trace: Trace) -> Turn:
-    """Never raises for what the server does: that is the turn's fault."""
-    command = ["wrk", "-t1", f"-c{workload.connections}", "-d30s"]
-    command += ["-s", str(ROOT / "bench" / "harness" / "load.lua"), server.url]
-    every = max(1, EVERY // workload.pipeline)
-    sample = _size_of_answer(server, workload)
-    before = server.cpu_seconds()
-    with Watch(workload, server.port, client.files) as watch:
-        # wrk takes whole seconds only, and ends in good order when it is interrupted.  Short turns come closer to
-        # the floor's turn in the same round, and more often fall into a calm moment.
-        requests = _table(client.work, server, workload)
-        code, output, errors, cpu = client.spawn(command, seconds, BENCH_REQUESTS=str(requests), BENCH_EVERY=str(every))
-        used = _cpu_since(server, before)
-    line = next((line[7:] for line in output.splitlines() if line.startswith("RESULT ")), None)
-    if line is None or code:
-        return Turn(fault=f"wrk: {(errors or output).strip()[-200:]}")
-    figures: dict[str, Any] = json.loads(line)
-    answers = int(figures["answers"])
-    seconds = figures["seconds"]
-    found = Turn(
+class Wrk:
+    """A wrk on one server.  A context manager, which ends it."""
+
+    def __init__(self, client: Client, server: Server, workload: Workload, unit: float = 0.0) -> None:
+        """*unit*: seconds of CPU that a request takes, as far as known."""
+        self.server = server
+        self.slices: list[tuple[float, float]] = []
+        self.had = 0.0
+        self.asked = 0
+        self.fault: str | None = None
+        under_way = workload.connections * workload.pipeline * unit
+        self._slice, self._pause = max(SLICE, 2.0 * under_way), max(PAUSE, under_way)
+        self._workload = workload
+        self._files = client.files
+        self._out = client.work / f"wrk-{server.port}.out"
+        with self._out.open("wb") as out:
+            self._process = subprocess.Popen(
+                [
+                    *("wrk", "-t1", f"-c{workload.connections}", "-d600s", "--timeout", "30s"),
+                    *("-s", str(ROOT / "bench/harness/load.lua"), server.url),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                env={
+                    **os.environ,
+                    "BENCH_REQUESTS": str(_table(client.work, server, workload)),
+                    "BENCH_EVERY": str(max(1, EVERY // workload.pipeline)),
+                },
+                start_new_session=True,
+            )
+        if client.cores.client is not None:
+            os.sched_setaffinity(self._process.pid, {client.cores.client})
+
+    def halt(self) -> None:
+        """Ask nothing more for now."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def take_slice(self, turn: int | None = None) -> None:
+        """Ask for the length of a slice, then let all be answered.  With the number of a turn some answers are read."""
+        began = time.monotonic()
+        self._process.send_signal(signal.SIGCONT)
+        if turn is None:
+            time.sleep(self._slice)
+        else:
+            self.fault = self.fault or check(self._workload, self.server.port, self._files, turn, UNDER_LOAD)
+            self.asked += max(UNDER_LOAD, self._workload.pipeline)
+        self.halt()
+        self.had += time.monotonic() - began
+        time.sleep(self._pause)
+        self.slices.append((began, time.monotonic()))
+
+    def cpu_seconds(self) -> float:
+        """CPU time of this wrk; 0 when it has ended."""
+        try:
+            return cpu_of(self._process.pid)
+        except OSError:
+            return 0.0
+
+    def end(self) -> dict[str, Any]:
+        """What it found; empty, and a fault, when it found nothing."""
+        self._process.send_signal(signal.SIGINT)
+        self._process.send_signal(signal.SIGCONT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(ENDING)
+        text = self._out.read_text(errors="replace")
+        line = next((line[7:] for line in text.splitlines() if line.startswith("RESULT ")), None)
+        if line is None or self._process.returncode:
+            self.fault = self.fault or f"wrk: {text.strip()[-200:]}"
+            return {}
+        figures: dict[str, Any] = json.loads(line)
+        faults = [f"{figures[name]} x {name}" for name in ("connect", "read", "write", "status", "timeout")
+                  if figures[name]]  # fmt: skip
+        if faults:
+            self.fault = self.fault or "wrk: " + ", ".join(faults)
+        if not figures["answers"]:
+            self.fault = self.fault or "no answers"
+            return {}
+        # Every answer has the same size, so the bytes that came tell whether they were the ones that were checked.
+        # A last answer may have been cut by the end of the run.
+        size, mean = _size_of_answer(self.server, self._workload), figures["bytes"] / figures["answers"]
+        if size and abs(mean - size) > 0.02 * size + 2:
+            self.fault = self.fault or f"{mean:.0f} bytes per answer under load, {size} when asked alone"
+        return figures
+
+    def __enter__(self) -> Wrk:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def turn(client: Client, server: Server, workload: Workload, seconds: float) -> Turn:
+    """Load on *server* alone.  Never raises for what it does: that is the turn's fault."""
+    before = cpu_or_nothing(server)
+    with Wrk(client, server, workload) as load:
+        with Watch(workload, server.port, client.files) as watch:
+            time.sleep(seconds)
+            cpu, used = load.cpu_seconds(), cpu_or_nothing(server) - before
+        figures = load.end()
+    if not figures:
+        return Turn(fault=watch.fault or load.fault)
+    answers, seconds = int(figures["answers"]), figures["seconds"]
+    return Turn(
+        cost=used / (answers + watch.asked) * 1e6,
         answers=answers,
         seconds=seconds,
         rate=answers / seconds,
         server_cpu=used,
         client_cpu=cpu,
         client_full=cpu / seconds > 0.95,
-        fault=watch.fault,
+        fault=watch.fault or load.fault,
         latency={"p50": figures["p50"], "p99": figures["p99"]} if workload.pipeline == 1 else {},
     )
-    faults = [
-        f"{figures[kind]} x {kind}" for kind in ("connect", "read", "write", "status", "timeout") if figures[kind]
-    ]
-    if faults:
-        found.fault = found.fault or "wrk: " + ", ".join(faults)
-    if not answers:
-        found.fault = found.fault or "no answers"
-        return found
-    count(found, figures["marks"], figures["every"] * workload.pipeline, workload, trace, watch.asked)
-    # Every answer has the same size, so the bytes that came tell whether they were the ones that were checked.
-    # A last answer may have been cut by the end of the run.
-    if sample and abs(figures["bytes"] / answers - sample) > 0.02 * sample + 2:
-        mean = figures["bytes"] / answers
-        found.fault = found.fault or f"{mean:.0f} bytes per answer under load, {sample} when asked alone"
-    return found
 
 
-def count(found: Turn, marks: list[float], every: int, workload: Workload, trace: Trace, asked: int) -> None:
-    """Set the cost and the pace of *found*, from requests sent and CPU used between the *marks*."""
-    settled = min(
-        SETTLED * workload.connections * workload.pipeline // every + 1,
-        bisect_right(marks, marks[0] + LATEST * (marks[-1] - marks[0])),
+def in_slices(
+    client: Client, order: list[Server], workload: Workload, seconds: float, number: int, first: dict[str, Turn]
+) -> list[tuple[Server, Turn, float]]:
+    """Round *number*: a turn for each server, in slices; one that comes twice in the *order* has twice as much.
+
+    *first*: what each gave alone, by names.  With each turn the share of the cores that others took in this round.
+    """
+    with contextlib.ExitStack() as stack:
+        loads: dict[Server, Wrk] = {}
+        for server in dict.fromkeys(order):
+            cost = first[server.peer.name].cost or 0.0
+            loads[server] = stack.enter_context(Wrk(client, server, workload, cost / 1e6))
+            time.sleep(CONNECT)
+            loads[server].halt()
+        time.sleep(REST)
+        others, began = Others(client.cores), time.monotonic()
+        before = {server: (cpu_or_nothing(server), load.cpu_seconds()) for server, load in loads.items()}
+        for step in range(max(2, round(seconds / SLICE))):
+            for server in order:
+                load = loads[server]
+                if load.had < (step + 1) * SLICE * order.count(server):
+                    load.take_slice(number if step and not load.asked else None)
+        time.sleep(REST)
+        used = {
+            server: (cpu_or_nothing(server) - before[server][0], load.cpu_seconds() - before[server][1])
+            for server, load in loads.items()
+        }
+        share = others.share(
+            server=sum(seconds for seconds, _ in used.values()), client=sum(seconds for _, seconds in used.values())
+        )
+        return [
+            (server, _turn_of(client, load, workload, began, used[server], first[server.peer.name]), share)
+            for server, load in loads.items()
+        ]
+
+
+def _turn_of(
+    client: Client, load: Wrk, workload: Workload, began: float, used: tuple[float, float], alone: Turn
+) -> Turn:
+    """What *load* found since *began*, when *used* CPU seconds went to the server and to itself."""
+    figures = load.end()
+    if not figures:
+        return Turn(fault=load.fault)
+    before = max(0.0, (bisect_left(figures["marks"], began) - 0.5) * figures["every"])
+    answers = (figures["calls"] - before) * workload.pipeline + load.asked
+    return Turn(
+        cost=used[0] / answers * 1e6 if answers > 0 else None,
+        answers=round(answers),
+        seconds=load.had,
+        rate=alone.rate,
+        server_cpu=used[0],
+        client_cpu=used[1],
+        client_full=alone.client_full,
+        fault=load.fault,
+        latency=alone.latency,
+        pace=client.pace.of(load.slices),
     )
-    begin, end = marks[min(settled, len(marks) - 1)], min(marks[-1], trace.at[-1] if trace.at else 0.0)
+
+
+def cpu_or_nothing(server: Server) -> float:
+    """CPU time of the server's processes; 0 when it has ended, which its turn tells otherwise."""
     try:
-        if begin >= end:
-            raise ValueError(f"nothing was counted after {begin:.3f} s")
-        sent = [between(marks, range(0, every * len(marks), every), edge) for edge in (begin, end)]
-        used = [between(trace.at, trace.cpu, edge) for edge in (begin, end)]
-    except ValueError:
-        # Without samples of the server's CPU, or with next to no answers: all of the turn.
-        found.cost = found.server_cpu / (found.answers + asked) * 1e6
-        found.pace = trace.pace(marks[0], marks[-1])
-    else:
-        answers = sent[1] - sent[0] + asked * (end - begin) / found.seconds
-        found.cost = (used[1] - used[0]) / answers * 1e6
-        found.pace = trace.pace(begin, end)
+        return server.cpu_seconds()
+    except OSError:
+        return 0.0
 
 
 def _table(work: Path, server: Server, workload: Workload) -> Path:
@@ -108,13 +237,6 @@ def _table(work: Path, server: Server, workload: Workload) -> Path:
 
 def _lua(request: bytes) -> str:
     return '"' + "".join(chr(c) if 32 <= c < 127 and c not in (34, 92) else f"\\{c:03d}" for c in request) + '"'
-
-
-def _cpu_since(server: Server, before: float) -> float:
-    try:
-        return server.cpu_seconds() - before
-    except OSError:
-        return 0.0
 
 
 def _size_of_answer(server: Server, workload: Workload) -> int | None:

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from bench.harness.estimate import SPREAD, USUAL, Sample, cost_of, ratio_of, student
-from bench.harness.pace import UNKNOWN, Trace, between
+from bench.harness.pace import UNKNOWN
 
 WHOLE, HALF = 66.0, 120.0
 
@@ -130,19 +130,3 @@ def test_nothing_and_one_round() -> None:
 @pytest.mark.parametrize(("freedom", "expected"), [(4, 2.776), (9, 2.262), (20, 2.086), (1000, 1.962)])
 def test_student(freedom: int, expected: float) -> None:
     assert student(freedom) == pytest.approx(expected, rel=0.01)
-
-
-def test_between_two_notes_in_proportion() -> None:
-    assert [between([1.0, 3.0], [10.0, 20.0], at) for at in (1.0, 1.5, 2.0, 3.0)] == [10.0, 12.5, 15.0, 20.0]
-    for moment in (0.9, 3.1, math.nan):
-        with pytest.raises(ValueError, match="nothing was noted"):
-            between([1.0, 3.0], [10.0, 20.0], moment)
-
-
-def test_the_pace_of_a_stretch_is_the_harmonic_mean_of_its_samples() -> None:
-    trace = Trace()
-    assert trace.pace(0.0, 1.0) == UNKNOWN
-    trace.at, trace.took = [0.1, 0.2, 0.3, 0.4], [60.0, 60.0, 120.0, 120.0]
-    assert trace.pace(0.0, 0.25) == pytest.approx(60.0)
-    assert trace.pace(0.0, 1.0) == pytest.approx(80.0)
-    assert trace.pace(5.0, 6.0) == pytest.approx(80.0)

@@ -93,7 +93,7 @@ def test_what_others_took_widens_the_bounds() -> None:
         return results.reach_of(measured(cells)["get"]["rows"][1])
 
     assert reach(0.0) == pytest.approx(0.02, abs=0.001)
-    assert reach(0.6) == pytest.approx(0.14, abs=0.005)
+    assert reach(0.6) == pytest.approx(0.064, abs=0.005)
 
 
 def test_nothing_measured_is_said() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import pytest
 from bench.harness import report, results, workload
 from bench.harness.client import Client
 from bench.harness.machine import Cores
-from bench.harness.pace import UNKNOWN, Pace
-from bench.harness.rounds import Fleet, measure
+from bench.harness.pace import Pace
+from bench.harness.rounds import Fleet, Plan, measure
 from bench.harness.workload import Workload
 from tests.bench.servers import peer
 
@@ -26,20 +27,17 @@ def get() -> Workload:
 def run(tmp_path: Path, habits: list[str], *, wrk: bool, threshold: float = 2.0) -> dict[str, Any]:
     cores = Cores(None, None)
     fleet = Fleet(files=tmp_path, work=tmp_path, cores=cores)
-    client = Client(files=tmp_path, work=tmp_path, core=None, pace=Pace(None), wrk=wrk)
+    client = Client(files=tmp_path, work=tmp_path, cores=cores, pace=Pace(None), wrk=wrk)
     try:
         found = measure(
             get(),
             [peer(habit) for habit in habits],
             fleet,
             client,
-            cores=cores,
-            rounds=1,
-            seconds=0.3,
-            threshold=threshold,
-            say=lambda text: None,
+            Plan(rounds=1, seconds=0.2),
+            lambda text: None,
         )
-        results.fill(found, threshold, UNKNOWN)
+        results.fill(found, threshold)
         return found
     finally:
         fleet.close()
@@ -85,3 +83,11 @@ def test_a_server_that_does_not_start_is_skipped_by_name(tmp_path: Path) -> None
     fleet = Fleet(files=tmp_path, work=tmp_path, cores=cores)
     assert fleet.get(peer("no-such-habit"), get()) is None
     assert fleet.broken == {"no-such-habit": "ended with 1: KeyError: 'no-such-habit'"}
+
+
+@pytest.mark.parametrize(
+    ("number", "took", "left", "goes_on"),
+    [(0, 0.0, -1.0, True), (1, 9.0, -1.0, True), (2, 0.0, 5.0, True), (2, 20.0, 5.0, False), (4, 0.0, 99.0, False)],
+)
+def test_rounds_end_with_the_time_but_two_there_are(number: int, took: float, left: float, goes_on: bool) -> None:
+    assert Plan(rounds=4, seconds=0.2, until=time.monotonic() + left).goes_on(number, took) is goes_on
