@@ -2,6 +2,7 @@
 #
 #   make run                 start the demo on http://127.0.0.1:8000  (HOST= PORT= APP= to change)
 #   make test                lint, types and the whole suite; TESTS=tests/codec for a part
+#   make test-long           its properties alone, with twenty times as many examples, drawn at random
 #   make lint                lint and types alone
 #   make bench               load tests beside other servers; make bench-quick for a first look
 #   make bench-compare A=old.json B=new.json
@@ -35,6 +36,7 @@ PORT ?= 8000
 APP ?= examples/integration_demo.py
 FUZZ_SECONDS ?= 30
 WORKLOAD ?= get
+PROCESSES ?= --numprocesses=auto --maxprocesses=4 --dist=worksteal
 TYPED := $(wildcard rat tests examples tools fuzz)
 SOURCES := $(TYPED) $(wildcard bench setup.py)
 
@@ -43,7 +45,7 @@ INPUTS := pyproject.toml constraints.txt tools/environment $(wildcard setup.py r
 RUN_STAMP := $(VENV)/.ready-run
 DEV_STAMP := $(VENV)/.ready-dev
 
-.PHONY: help run test lint bench bench-quick bench-micro bench-compare bench-instr profile docs docs-check fuzz survive sanitize clean
+.PHONY: help run test test-long lint bench bench-quick bench-micro bench-compare bench-instr profile docs docs-check fuzz survive sanitize clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -65,7 +67,10 @@ lint: $(DEV_STAMP)
 	@$(BIN)/mypy $(TYPED)
 
 test: lint
-	@$(BIN)/python -m pytest $(TESTS)
+	@$(BIN)/python -m pytest $(PROCESSES) $(TESTS)
+
+test-long: $(DEV_STAMP)
+	@$(BIN)/python -m pytest $(PROCESSES) --hypothesis-profile=long -m "hypothesis or generated" $(TESTS)
 
 bench: $(DEV_STAMP)
 	@$(BIN)/python -m bench $(BENCH)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TypeGuard
@@ -185,7 +186,13 @@ class Import:
     typed: bool = False
 
 
-def imports(module: str) -> Iterator[Import]:
+@cache
+def tree_of(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text())
+
+
+@cache
+def imports(module: str) -> list[Import]:
     path = MODULES[module]
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
 
@@ -211,72 +218,66 @@ def imports(module: str) -> Iterator[Import]:
             for child in ast.iter_child_nodes(node):
                 yield from walk(child, inside, typed)
 
-    yield from walk(ast.parse(path.read_text()), False, False)
+    return list(walk(tree_of(module), False, False))
 
 
 def top(module: str) -> str:
     return module.partition(".")[0]
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_every_module_has_a_room(module: str) -> None:
-    assert room_of(module) is not None, (
-        f"{module} stands in no room: give it one in ROOMS, and in the architecture page"
-    )
+def rooms() -> Iterator[tuple[str, str, Room]]:
+    """Every module, the name of its room, and the room."""
+    for module in MODULES:
+        home = room_of(module)
+        assert home is not None, f"{module} stands in no room: give it one in ROOMS, and in the architecture page"
+        yield module, home, ROOMS[home]
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_imports_only_go_down(module: str) -> None:
-    home = room_of(module)
-    assert home is not None
-    allowed = {home, *ROOMS[home].enters}
+def test_imports_only_go_down() -> None:
     wrong = []
-    for found in imports(module):
-        if top(found.module) != "rat" or (module == "rat" and found.typed):
-            continue
-        room = room_of(found.module)
-        if room not in allowed:
-            wrong.append(f"line {found.line}: {module} ({home}) imports {found.module} ({room})")
+    for module, home, room in rooms():
+        for found in imports(module):
+            if top(found.module) != "rat" or (module == "rat" and found.typed):
+                continue
+            entered = room_of(found.module)
+            if entered not in {home, *room.enters}:
+                wrong.append(f"{module} ({home}), line {found.line}: imports {found.module} ({entered})")
     assert wrong == []
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_third_party_modules_stay_in_their_rooms(module: str) -> None:
-    home = room_of(module)
-    assert home is not None
-    room = ROOMS[home]
+def test_third_party_modules_stay_in_their_rooms() -> None:
+    known = {"rat", *sys.stdlib_module_names}
     wrong = [
-        f"line {found.line}: {module} ({home}) imports {found.module}"
+        f"{module} ({home}), line {found.line}: imports {found.module}"
+        for module, home, room in rooms()
         for found in imports(module)
-        if top(found.module) != "rat"
-        and top(found.module) not in sys.stdlib_module_names
-        and top(found.module) not in room.brings
+        if top(found.module) not in known and top(found.module) not in room.brings
     ]
     assert wrong == []
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_only_the_outer_rooms_know_sockets(module: str) -> None:
-    home = room_of(module)
-    assert home is not None
-    room = ROOMS[home]
-    if room.sockets:
-        return
-    wrong = [
-        f"line {found.line}: imports {found.module}"
-        for found in imports(module)
-        if top(found.module) in SOCKET_MODULES or (not room.asyncio and top(found.module) == "asyncio")
-    ]
-    tree: ast.AST = ast.parse(MODULES[module].read_text())
-    for node in ast.walk(tree):
+def names_of_sockets(module: str) -> Iterator[tuple[int, str]]:
+    """Where *module* names a transport, or a verb of the loop that makes one, and which."""
+    for node in ast.walk(tree_of(module)):
         if isinstance(node, ast.Attribute):
             is_transport = isinstance(node.value, ast.Name) and node.value.id == "asyncio"
             if (is_transport and node.attr in TRANSPORT_NAMES) or node.attr in LOOP_VERBS:
-                wrong.append(f"line {node.lineno}: names {node.attr}")
+                yield node.lineno, node.attr
         elif isinstance(node, ast.ImportFrom) and node.module and top(node.module) == "asyncio":
-            wrong += [
-                f"line {node.lineno}: names {alias.name}" for alias in node.names if alias.name in TRANSPORT_NAMES
-            ]
+            yield from ((node.lineno, alias.name) for alias in node.names if alias.name in TRANSPORT_NAMES)
+
+
+def test_only_the_outer_rooms_know_sockets() -> None:
+    wrong = []
+    for module, _, room in rooms():
+        if room.sockets:
+            continue
+        wrong += [
+            f"{module}, line {found.line}: imports {found.module}"
+            for found in imports(module)
+            if top(found.module) in SOCKET_MODULES or (not room.asyncio and top(found.module) == "asyncio")
+        ]
+        wrong += [f"{module}, line {line}: names {name}" for line, name in names_of_sockets(module)]
     assert wrong == []
 
 

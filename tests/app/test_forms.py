@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rat import ClientDisconnected, ContentTooLarge, HTTPError, Limits, Rat, Request, ServerConfig, UploadFile
@@ -18,6 +18,7 @@ from rat.forms import Form
 from rat.stream.body import BodyReader
 from rat.uploads import safe_filename, save_stream
 from tests.app.support import answer, body_reader, head, json_of, request
+from tests.support.examples import examples
 
 URLENCODED = "application/x-www-form-urlencoded"
 MULTIPART = 'multipart/form-data; boundary="b-1"'
@@ -320,7 +321,7 @@ def test_a_safe_name_stays_in_its_directory(name: str) -> None:
     assert 0 < len(safe.encode()) <= 200
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.binary(max_size=300), st.integers(1, 40))
 def test_any_bytes_are_a_form_or_a_client_error(data: bytes, size: int) -> None:
     content = b"--b-1\r\n" + data.replace(b"!", b"\r\n--b-1") + b"\r\n--b-1--"

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from types import ModuleType
 
 import pytest
 
-
-def _implementations() -> list[str]:
-    try:
-        built = hasattr(import_module("rat.codec.native"), "Decoder")
-    except ImportError:
-        built = False
-    return ["reference", "native"] if built else ["reference"]
+from tests.codec.material import CODECS
 
 
-@pytest.fixture(scope="session", params=_implementations())
+@pytest.fixture(scope="session", params=CODECS, ids=lambda codec: codec.__name__.rpartition(".")[2])
 def codec(request: pytest.FixtureRequest) -> ModuleType:
     """The module under test: `rat.codec.reference` or `rat.codec.native`."""
-    return import_module(f"rat.codec.{request.param}")
+    module: ModuleType = request.param
+    return module

@@ -7,16 +7,33 @@ import decimal
 import struct
 import uuid
 import zoneinfo
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-__all__ = ["EDGE_INTS", "deep_list", "full_values", "plain_values", "quick", "same", "thorough"]
+from tests.support.examples import examples
 
-thorough = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+__all__ = ["CODECS", "EDGE_INTS", "deep_list", "full_values", "plain_values", "quick", "same", "thorough"]
+
+
+def _codecs() -> list[ModuleType]:
+    from rat.codec import reference
+
+    try:
+        native = import_module("rat.codec.native")
+    except ImportError:
+        return [reference]
+    return [reference, native] if hasattr(native, "Decoder") else [reference]
+
+
+CODECS = _codecs()
+"""The reference, and the native codec where it was built: a generated value costs more than what is done with it."""
+
+thorough = examples(100)
 """For the tests that everything else leans on."""
-quick = settings(thorough, max_examples=20)
+quick = examples(20)
 
 EDGE_INTS = sorted(
     {

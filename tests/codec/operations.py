@@ -13,7 +13,21 @@ from typing import Any, Final
 
 from rat.codec import CodecError, native
 
-__all__ = ["OPERATIONS"]
+__all__ = ["OPERATIONS", "general_table", "with_holes"]
+
+
+def general_table() -> dict[Any, Any]:
+    """A dict of str keys whose table once held another key."""
+    made: dict[Any, Any] = {1: 1, "a": 2, "b": [3], "c": None}
+    del made[1]
+    return made
+
+
+def with_holes() -> dict[str, int]:
+    made = {str(number): number for number in range(40)}
+    for number in range(0, 40, 3):
+        del made[str(number)]
+    return made
 
 
 @dataclasses.dataclass

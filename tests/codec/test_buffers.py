@@ -12,18 +12,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rat.codec import CodecError
-from tests.codec.material import full_values, quick, same
+from tests.codec.material import CODECS, full_values, quick, same
 
 LARGE = bytes(range(256)) * 256
 
 
 @quick
-@given(value=full_values, offset=st.integers(0, 5))
-def test_encode_into(codec: ModuleType, value: Any, offset: int) -> None:
-    message = codec.encode(value)
-    buffer = bytearray(b"." * (offset + len(message) + 3))
-    assert codec.encode_into(value, buffer, offset) == len(message)
-    assert buffer == b"." * offset + message + b"..."
+@given(value=full_values, offset=st.integers(0, 5), threshold=st.sampled_from([1, 2, 10, 32768]))
+def test_into_a_buffer_and_in_segments(value: Any, offset: int, threshold: int) -> None:
+    for codec in CODECS:
+        message = codec.encode(value)
+        buffer = bytearray(b"." * (offset + len(message) + 3))
+        assert codec.encode_into(value, buffer, offset) == len(message)
+        assert buffer == b"." * offset + message + b"..."
+        segments = codec.encode_segments(value, threshold=threshold)
+        assert b"".join(segments) == message
+        assert all(len(segment) for segment in segments)
 
 
 def test_encode_into_fits_or_leaves_the_buffer_alone(codec: ModuleType) -> None:
@@ -67,14 +71,6 @@ def test_encoder_counts_what_did_not_fit_as_not_encoded(codec: ModuleType) -> No
     with pytest.raises(BufferError):
         encoder.encode_into({"key": 1}, bytearray(3))
     assert encoder.encode({"key": 1}) == b"\x30" + codec.encode({"key": 1})
-
-
-@quick
-@given(value=full_values, threshold=st.sampled_from([1, 2, 10, 32768]))
-def test_segments_join_to_the_message(codec: ModuleType, value: Any, threshold: int) -> None:
-    segments = codec.encode_segments(value, threshold=threshold)
-    assert b"".join(segments) == codec.encode(value)
-    assert all(len(segment) for segment in segments)
 
 
 @pytest.mark.parametrize("threshold", [len(LARGE) - 1, len(LARGE), len(LARGE) + 1])

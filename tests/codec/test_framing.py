@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rat.codec import Decoder, Encoder, decode, encode
 from rat.codec.frame import HEADER_SIZE, PREFIX_SIZE, Flag, Kind, pack_frame
 from rat.codec.framing import ReferenceCalls, reference_pack_value
 from rat.errors import CodecError
+from tests.support.examples import examples
 
 native = pytest.importorskip("rat.codec.native._frames", reason="the native codec is not built")
 crc32 = getattr(native, "crc32", None)
@@ -44,7 +45,6 @@ def test_every_length_and_alignment_has_zlibs_crc() -> None:
 
 
 @folds
-@settings(deadline=None)
 @given(pieces=st.lists(st.binary(max_size=3000), max_size=6), start=st.integers(0, 2**32 - 1))
 def test_pieces_one_after_the_other_have_the_crc_of_the_whole(pieces: list[bytes], start: int) -> None:
     assert crc32 is not None
@@ -139,7 +139,7 @@ def wire_of(frames: list[tuple[Any, int, str]], message_of: Any) -> bytes:
     return wire
 
 
-@settings(deadline=None, max_examples=300)
+@examples(300)
 @given(frames=st.lists(FRAMES, max_size=12), cut=st.integers(0, 40), has_tables=st.booleans(), last=st.integers(0, 3))
 def test_the_calls_of_a_buffer(frames: list[tuple[Any, int, str]], cut: int, has_tables: bool, last: int) -> None:
     wire = wire_of(frames, Encoder().encode if has_tables else encode)

@@ -16,8 +16,7 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import random, sys
 from rat.codec import CodecError, native, reference
-from tests.codec.operations import OPERATIONS
-from tests.codec.test_native import general_table, with_holes
+from tests.codec.operations import OPERATIONS, general_table, with_holes
 
 assert native.__file__.startswith(sys.argv[1]), native.__file__
 for operation in OPERATIONS.values():
@@ -54,10 +53,9 @@ def test_public_api_alone(tmp_path: Path) -> None:
     pytest.importorskip("setuptools")
     tree = tmp_path / "tree"
     shutil.copytree(ROOT / "rat", tree / "rat", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
-    shutil.copytree(ROOT / "tests" / "codec", tree / "tests" / "codec", ignore=shutil.ignore_patterns("__pycache__"))
-    (tree / "tests" / "__init__.py").touch()
-    for name in ("setup.py", "LICENSE"):
-        shutil.copy(ROOT / name, tree)
+    (tree / "tests" / "codec").mkdir(parents=True)
+    for name in ("setup.py", "LICENSE", "tests/__init__.py", "tests/codec/__init__.py", "tests/codec/operations.py"):
+        shutil.copy(ROOT / name, tree / name)
     environment = {**os.environ, "RAT_NO_INTERNALS": "1", "RAT_SANITIZE": "1", "CFLAGS": "-O0"}
     build = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
     subprocess.run(build, cwd=tree, env=environment, capture_output=True, check=True)

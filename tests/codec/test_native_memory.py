@@ -8,15 +8,16 @@ import os
 import subprocess
 import sys
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from rat.codec import CodecError
-from tests.codec.operations import OPERATIONS
 
 pytest.importorskip("rat.codec.native", exc_type=ImportError)
+
+from tests.codec.operations import OPERATIONS
 
 IN_PYTHON = {"encode rare", "decode rare", "decode what is wrong"}
 """What the C code leaves to Python for a part."""
@@ -90,16 +91,6 @@ def _grown(operation: Callable[[], Any], times: int) -> tuple[int, int]:
         tracemalloc.stop()
 
 
-@pytest.fixture
-def only_what_is_new() -> Iterator[None]:
-    """Collections look at what is made from here on: all that the suite has imported takes them a tenth of a second."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
-@pytest.mark.usefixtures("only_what_is_new")
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_nothing_stays(name: str) -> None:
     # The interpreter's own free lists come and go: what leaks shows each time, so one of three without is enough.

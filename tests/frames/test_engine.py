@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rat.codec import encode
@@ -34,6 +34,7 @@ from tests.frames.support import (
     through_slab,
     whole,
 )
+from tests.support.examples import examples
 
 SMALL = FrameLimits(payload=1024, assembled=8192, credit=200, streams=4)
 EACH_FEATURE = [PLAIN, *(frozenset({name}) for name in FEATURES), frozenset(FEATURES)]
@@ -554,7 +555,7 @@ VALUES = st.recursive(
 STEPS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 5), VALUES), max_size=40)
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(
     steps=STEPS,
     features=st.sampled_from(EACH_FEATURE),

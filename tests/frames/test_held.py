@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rat.codec import Encoder, encode
@@ -16,6 +16,7 @@ from rat.frames.engine import FramesEngine
 from rat.frames.holding import LEAST, Holding
 from rat.frames.tables import ConnectionState
 from tests.frames.support import FEEDS, Feed, Outcome, call_frame, joined, kinds, pair, split_frames, splits, whole
+from tests.support.examples import examples
 
 HELD = 1024
 LIMITS = FrameLimits(payload=1024, assembled=1024, credit=200, streams=8, held=HELD)
@@ -286,7 +287,7 @@ def test_a_stream_that_this_side_asked_for_and_does_not_read_is_cancelled() -> N
 # -- the count
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(2, 252)), max_size=60))
 def test_the_count_is_what_is_unread_and_nothing_when_all_is_read_or_gone(steps: list[tuple[int, int, int]]) -> None:
     server = opened(LIMITS, 3)

@@ -7,7 +7,7 @@ from contextvars import ContextVar, copy_context
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rat.codec import encode
@@ -21,6 +21,7 @@ from rat.frames.lane import FastFramesEngine
 from rat.frames.settings import FEATURES
 from rat.frames.tables import ConnectionState
 from tests.frames.support import PLAIN, call_frame, joined, kinds, last_words, whole
+from tests.support.examples import examples
 
 LIMITS = FrameLimits(payload=2048, assembled=50_000, streams=5)
 SEEN: ContextVar[str] = ContextVar("SEEN", default="nobody")
@@ -168,7 +169,7 @@ CALLS = st.tuples(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@examples(300)
 @given(
     calls=st.lists(CALLS, max_size=12),
     features=st.sampled_from([PLAIN, frozenset({"tables"}), frozenset(FEATURES)]),

@@ -19,6 +19,7 @@ from rat.events import (
     Wire,
 )
 from rat.http1.engine import HttpEngine
+from rat.http1.fastlane import HeadReader
 from rat.http1.state import TRANSITIONS, HttpState
 
 DATE = b"Sun, 06 Nov 1994 08:49:37 GMT"
@@ -62,8 +63,12 @@ class WatchedEngine(HttpEngine):
         return self._by_lane
 
 
-def engine(http: str = "auto", limits: Limits | None = None) -> WatchedEngine:
-    return WatchedEngine(limits or Limits(), date=lambda: DATE, http=http)
+def engine(http: str = "auto", limits: Limits | None = None, reader: HeadReader | None = None) -> WatchedEngine:
+    """*reader* reads the heads in place of the one that an installation has."""
+    made = WatchedEngine(limits or Limits(), date=lambda: DATE, http=http)
+    if reader is not None:
+        made._lane = reader
+    return made
 
 
 @dataclass
@@ -108,10 +113,11 @@ def converse(
     limits: Limits | None = None,
     answer: Answerer = hello,
     lanes: list[bool] | None = None,
+    reader: HeadReader | None = None,
 ) -> Log:
     """Feed *pieces*, answer every whole request, and answer what is wrong."""
     log = Log()
-    subject = engine(http, limits)
+    subject = engine(http, limits, reader)
     for piece in pieces:
         subject.receive_data(piece)
         _pull(subject, log, answer, lanes)

@@ -6,12 +6,13 @@ import random
 
 import h11
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rat.config import Limits
 from rat.errors import RemoteProtocolError
 from rat.http1.chunked import ChunkedDecoder, ChunkState
+from tests.support.examples import examples
 
 HEAD = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 Read = tuple[bytes, list[tuple[bytes, bytes]], int, bool] | int | None
@@ -107,7 +108,7 @@ def test_the_verdict_does_not_depend_on_the_cut() -> None:
 
 
 @given(st.binary(max_size=60), st.integers(0, 60))
-@settings(max_examples=500, deadline=None)
+@examples(500)
 def test_no_bytes_do_harm(wire: bytes, at: int) -> None:
     assert ours([wire[:at], wire[at:]]) == ours([wire])
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rat.config import Limits
@@ -23,63 +26,62 @@ from rat.events import (
 )
 from rat.http1 import fastlane
 from rat.http1.engine import HttpEngine
+from rat.http1.fastlane import HeadReader
 from tests.http1.feeding import Log, byte_by_byte, converse, engine, every_split, joined
 from tests.http1.heads import CLIENTS, wires
+from tests.support.examples import examples, seed, times
+
+native: Any = None
+with contextlib.suppress(ImportError):
+    import rat.http1._lane as native
 
 
-@pytest.fixture(autouse=True, params=["native", "reference"])
-def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Everything here holds of both readers of heads."""
-    if request.param == "native":
-        pytest.importorskip("rat.http1._lane", reason="the reader in C is not built")
-    monkeypatch.setattr(fastlane, "implementation", request.param)
-    forget = fastlane.lane_reader.cache_clear
-    forget()
-    yield
-    forget()
+@cache
+def readers(limits: Limits) -> dict[str, HeadReader]:
+    """Everything here holds of both readers of heads, where the one in C is built."""
+    size = min(limits.request_line, limits.head, limits.field_line)
+    known = {"reference": fastlane.reference_reader(limits.fields, size)}
+    if native is not None:
+        known["native"] = native.head_reader(RequestReceived, limits.fields, size)
+    return known
 
 
 def compare(pieces: list[bytes], lanes: list[bool], limits: Limits | None = None) -> Log:
-    """Both ways must agree on everything."""
-    by_lane = converse(pieces, "auto", lanes=lanes, limits=limits)
+    """h11 and both readers must agree on everything, and the readers on which heads take the short cut."""
     by_h11 = converse(pieces, "h11", limits=limits)
-    assert by_lane == by_h11, pieces
-    return by_lane
+    taken: list[list[bool]] = []
+    for name, reader in readers(limits or Limits()).items():
+        taken.append([])
+        assert converse(pieces, lanes=taken[-1], limits=limits, reader=reader) == by_h11, (name, pieces)
+    assert taken[0] == taken[-1], pieces
+    lanes += taken[0]
+    return by_h11
 
 
-def disagreements(seed: int, count: int) -> tuple[int, float]:
-    """How many of *count* generated wires are read differently, and the share of heads that took the short cut."""
-    found = 0
-    lanes: list[bool] = []
-    for wire in wires(seed, count):
-        try:
-            compare([wire], lanes)
-        except (AssertionError, SystemError):
-            # SystemError: a mutated expression went on after a branch that had captured and failed.
-            found += 1
-    return found, sum(lanes) / count
-
-
+@pytest.mark.generated
 def test_generated_heads_are_read_alike() -> None:
-    found, share = disagreements(1, 6_000)
-    assert found == 0
+    lanes: list[bool] = []
+    count = times(4_000)
+    for wire in wires(seed(1), count):
+        compare([wire], lanes)
     # A generator whose heads nobody accepts would prove nothing.
-    assert share > 0.5
+    assert sum(lanes) > count / 2
 
 
+@pytest.mark.generated
 def test_generated_heads_are_read_alike_at_every_split() -> None:
     lanes: list[bool] = []
-    for wire in wires(2, 60):
+    for wire in wires(seed(2), times(40)):
         expected = compare([wire], lanes)
         for pieces in every_split(wire):
             assert compare(pieces, lanes) == expected
         for pieces in byte_by_byte(wire):
             assert compare(pieces, lanes) == expected
-    assert sum(lanes) > 3_000
+    assert sum(lanes) > times(2_000)
 
 
 @given(st.binary(max_size=80), st.binary(max_size=80))
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_no_bytes_make_a_difference(value: bytes, target: bytes) -> None:
     compare([b"GET /" + target + b" HTTP/1.1\r\nHost: a\r\nX: " + value + b"\r\n\r\n"], [])
 
@@ -188,14 +190,26 @@ MUTATIONS = [
 ]
 
 
-@pytest.mark.parametrize("reader", ["reference"], indirect=True)
+@cache
+def read_by_h11(number: int) -> list[tuple[bytes, Log]]:
+    return [(wire, converse([wire], "h11")) for wire in wires(number, 100)]
+
+
+def disagrees(reader: HeadReader, wire: bytes, by_h11: Log) -> bool:
+    try:
+        return converse([wire], reader=reader) != by_h11
+    except (AssertionError, SystemError):
+        # SystemError: a mutated expression went on after a branch that had captured and failed.
+        return True
+
+
 @pytest.mark.parametrize(("what", "old", "new"), MUTATIONS, ids=[mutation[0] for mutation in MUTATIONS])
 def test_a_mutation_of_the_lane_is_noticed(what: str, old: bytes, new: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some of 5,000 generated heads shows it, the kind of head that the tests above draw."""
     assert old in fastlane._HEAD
     monkeypatch.setattr(fastlane, "_HEAD", re.sub(re.escape(old), lambda _: new, fastlane._HEAD))
     mutant = fastlane.reference_reader(100, 8192)
-    monkeypatch.setattr(fastlane, "lane_reader", lambda limits: mutant)
-    assert any(disagreements(seed, 400)[0] for seed in range(3, 15))
+    assert any(disagrees(mutant, *read) for number in range(50) for read in read_by_h11(number))
 
 
 ANSWERS: list[tuple[int, FieldLines, bytes]] = [
@@ -288,7 +302,7 @@ def test_the_date_is_renewed_and_lines_do_not_pile_up() -> None:
     assert len(fastlane.lane_writer(b"rat")._lines) <= 256
 
 
-def test_every_port_takes_the_lane_and_no_larger_number() -> None:
-    read = fastlane.lane_reader(Limits())
+@pytest.mark.parametrize("read", readers(Limits()).values(), ids=readers(Limits()))
+def test_every_port_takes_the_lane_and_no_larger_number(read: HeadReader) -> None:
     head = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n"
     assert [port for port in range(70_000) if read(head % port, 0)] == list(range(65_536))

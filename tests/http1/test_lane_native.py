@@ -11,14 +11,13 @@ import sys
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
 from rat.errors import LocalProtocolError
 from rat.events import KeptFields, RequestReceived
 from rat.http1 import fastlane, fieldsearch
 from tests.http1.feeding import ATTRIBUTES
 from tests.http1.heads import CLIENTS, mutated, wires
+from tests.support.examples import seed, times
 
 native: Any = pytest.importorskip("rat.http1._lane", reason="the reader in C is not built")
 
@@ -42,12 +41,13 @@ def agree(data: bytes, at: int = 0) -> bool:
     return expected is not None
 
 
+@pytest.mark.generated
 def test_generated_heads() -> None:
-    source = random.Random(11)
+    source = random.Random(seed(11))
     taken = 0
-    for number, wire in enumerate(wires(12, 20_000)):
+    for number, wire in enumerate(wires(seed(12), times(10_000))):
         taken += agree(mutated(source, wire) if number % 2 else wire)
-    assert taken > 7_000
+    assert taken > times(3_500)
 
 
 def test_every_beginning_and_every_offset() -> None:
@@ -69,32 +69,36 @@ def test_every_byte_at_every_place(name: str) -> None:
             agree(wire[:place] + bytes([byte]) + wire[place + 1 :])
 
 
-PIECES = st.sampled_from(
-    [
-        *(b"GET ", b"HEAD ", b"CONNECT ", b"/", b"?", b"#", b" HTTP/1.1\r\n", b"\r\n", b"\r", b"\n", b"\t", b" ", b":"),
-        *(
-            b"Host: a\r\n",
-            b"host:b:80\r\n",
-            b"HOST: c\r\n",
-            b"Host: a:65536\r\n",
-            b"Host: a:00080\r\n",
-            b"Host: a:\r\n",
-        ),
-        *(b"Content-Length: 3\r\n", b"content-length:0\r\n", b"Content-Length: 00000000000000000009\r\n", b"abc"),
-        *(b"Connection: close\r\n", b"connection: Keep-Alive \r\n", b"Connection: keep-alive, x\r\n", b"Connection:"),
-        *(b"Expect: x\r\n", b"Expected: x\r\n", b"Transfer-Encoding: chunked\r\n", b"Cookie: a=b\r\n", b"C: d\r\n"),
-        *(b"X: " + b"v" * 15 + b"\x7f\r\n", b"X: " + b"v" * 16 + b"\t" + b"w" * 40 + b"\r\n", b"\xff", b"\x00"),
-    ]
-)
+PIECES = [
+    *(b"GET ", b"HEAD ", b"CONNECT ", b"/", b"?", b"#", b" HTTP/1.1\r\n", b"\r\n", b"\r", b"\n", b"\t", b" ", b":"),
+    *(
+        b"Host: a\r\n",
+        b"host:b:80\r\n",
+        b"HOST: c\r\n",
+        b"Host: a:65536\r\n",
+        b"Host: a:00080\r\n",
+        b"Host: a:\r\n",
+    ),
+    *(b"Content-Length: 3\r\n", b"content-length:0\r\n", b"Content-Length: 00000000000000000009\r\n", b"abc"),
+    *(b"Connection: close\r\n", b"connection: Keep-Alive \r\n", b"Connection: keep-alive, x\r\n", b"Connection:"),
+    *(b"Expect: x\r\n", b"Expected: x\r\n", b"Transfer-Encoding: chunked\r\n", b"Cookie: a=b\r\n", b"C: d\r\n"),
+    *(b"X: " + b"v" * 15 + b"\x7f\r\n", b"X: " + b"v" * 16 + b"\t" + b"w" * 40 + b"\r\n", b"\xff", b"\x00"),
+]
 
 
-@given(st.lists(PIECES | st.binary(max_size=3), max_size=14).map(b"".join))
-@example(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-@settings(max_examples=1500, deadline=None)
-def test_heads_of_pieces(tail: bytes) -> None:
-    agree(tail)
-    agree(b"GET /" + tail)
-    agree(b"GET / HTTP/1.1\r\nHost: a\r\n" + tail + b"\r\n")
+@pytest.mark.generated
+def test_heads_of_pieces() -> None:
+    source = random.Random(seed(15))
+    taken = 0
+    for _ in range(times(4_000)):
+        pieces = source.choices(PIECES, k=source.randrange(15))
+        if source.random() < 0.3:
+            pieces.insert(source.randrange(len(pieces) + 1), source.randbytes(source.randrange(1, 4)))
+        tail = b"".join(pieces)
+        agree(tail)
+        taken += agree(b"GET /" + tail)
+        taken += agree(b"GET / HTTP/1.1\r\nHost: a\r\n" + tail + b"\r\n")
+    assert taken > times(100)
 
 
 @pytest.mark.parametrize("edge", [-1, 0, 1])
@@ -152,37 +156,31 @@ def test_no_reference_is_lost() -> None:
 
 
 NAMES = [b"accept", b"accept-encoding", b"x", b"host"]
-LINES = st.builds(
-    lambda name, space, value, end: name + b":" + space + value + end + b"\r\n",
-    st.sampled_from([b"Accept", b"ACCEPT", b"accept-Encoding", b"X", b"x", b"Acceptx", b"HOST", b"a"]),
-    st.sampled_from([b"", b" ", b"\t "]),
-    st.sampled_from([b"", b"a", b"gzip;q=0.5, br", b"x: y", b"accept:z", b"\xff"]),
-    st.sampled_from([b"", b" ", b"\t"]),
-)
-
-
-@given(st.lists(LINES, max_size=6).map(b"".join))
-@settings(max_examples=500, deadline=None)
-def test_one_field_is_found_alike(section: bytes) -> None:
-    request = RequestReceived("GET", b"/", b"/", b"", b"GET /", "1.1", b"", section, 0, True, False, b"")
-    for name in NAMES:
-        values = [value for known, value in request.fields if known == name]
-        expected = b", ".join(values) if values else None
-        assert fieldsearch.reference_combined_value(section, name) == expected
-        assert native.combined_value(section, name) == expected
-
-
 BEGINNINGS = [(), (b"accept-",), (b"accept:", b"x:"), (b"a", b"hos"), (b"x" * 40,), (b"accept:b", b"z")]
+LINE_PARTS = [
+    [b"Accept:", b"ACCEPT:", b"accept-Encoding:", b"X:", b"x:", b"Acceptx:", b"HOST:", b"a:"],
+    [b"", b" ", b"\t "],
+    [b"", b"a", b"gzip;q=0.5, br", b"x: y", b"accept:z", b"\xff"],
+    [b"\r\n", b" \r\n", b"\t\r\n"],
+]
 
 
-@given(st.lists(LINES, max_size=6).map(b"".join))
-@settings(max_examples=500, deadline=None)
-def test_beginnings_are_found_alike(section: bytes) -> None:
-    lines = section.lower().split(b"\r\n")
-    for beginnings in BEGINNINGS:
-        expected = any(line.startswith(beginnings) for line in lines)
-        assert fieldsearch.reference_begins_any(section, beginnings) is expected
-        assert native.begins_any(section, beginnings) is expected
+@pytest.mark.generated
+def test_fields_and_beginnings_are_found_alike() -> None:
+    source = random.Random(seed(16))
+    for _ in range(times(2_000)):
+        lines = [b"".join(map(source.choice, LINE_PARTS)) for _ in range(source.randrange(7))]
+        section = b"".join(lines)
+        request = RequestReceived("GET", b"/", b"/", b"", b"GET /", "1.1", b"", section, 0, True, False, b"")
+        for name in NAMES:
+            values = [value for known, value in request.fields if known == name]
+            wanted = b", ".join(values) if values else None
+            assert fieldsearch.reference_combined_value(section, name) == wanted, (section, name)
+            assert native.combined_value(section, name) == wanted, (section, name)
+        for beginnings in BEGINNINGS:
+            expected = any(line.lower().startswith(beginnings) for line in lines)
+            assert fieldsearch.reference_begins_any(section, beginnings) is expected, (section, beginnings)
+            assert native.begins_any(section, beginnings) is expected, (section, beginnings)
 
 
 def test_begins_any_takes_bytes() -> None:

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rat.loadgen.histogram import Histogram
+from tests.support.examples import examples
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(st.lists(st.floats(min_value=0.0, max_value=3000.0), min_size=1, max_size=200), st.floats(0.0, 100.0))
 def test_a_percentile_is_within_a_thousandth_of_the_true_one(durations: list[float], percent: float) -> None:
     histogram = Histogram()
@@ -18,7 +19,7 @@ def test_a_percentile_is_within_a_thousandth_of_the_true_one(durations: list[flo
     assert histogram.percentile(percent) == pytest.approx(true, rel=0.001, abs=2e-6)
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(st.lists(st.floats(0.0, 100.0), max_size=50), st.lists(st.floats(0.0, 100.0), max_size=50))
 def test_adding_is_the_same_as_recording_all_in_one(first: list[float], second: list[float]) -> None:
     one, other, together = Histogram(), Histogram(), Histogram()

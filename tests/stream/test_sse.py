@@ -33,7 +33,7 @@ TABLE: list[tuple[Event, bytes]] = [
 ]
 
 
-@pytest.mark.parametrize(("event", "wire"), TABLE, ids=repr)
+@pytest.mark.parametrize(("event", "wire"), TABLE, ids=[repr(wire) for _, wire in TABLE])
 def test_wire(event: Event, wire: bytes) -> None:
     assert encode_event(event) == wire
 

@@ -1,0 +1,65 @@
+"""What the whole suite shares: which examples its properties draw, a heap that is quickly searched, and a watchdog.
+
+The profile ``default`` draws the same few examples each time, so that a run speaks of the change and not of its luck;
+``long`` (``make test-long``) draws twenty times as many at random, and keeps what failed in ``.hypothesis``.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import os
+import time
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.database import DirectoryBasedExampleDatabase
+
+_common = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("default", _common, max_examples=100, derandomize=True, database=None)
+settings.register_profile(
+    "long",
+    _common,
+    max_examples=2_000,
+    derandomize=False,
+    database=DirectoryBasedExampleDatabase(".hypothesis/examples"),
+    print_blob=True,
+)
+settings.load_profile("default")
+
+
+_STALLED = 60.0
+_REARMED = 10.0
+
+
+class Watchdog:
+    """Writes where every thread stands when no test has begun for a minute or so.
+
+    What pytest's own ``faulthandler_timeout`` says, but that one starts and joins a thread for every test, which costs
+    as much as the test where others want the processor.
+    """
+
+    def __init__(self) -> None:
+        self._stderr = os.dup(2)
+        self._armed = 0.0
+
+    def pytest_runtest_logstart(self) -> None:
+        now = time.monotonic()
+        if now - self._armed > _REARMED:
+            self._armed = now
+            faulthandler.dump_traceback_later(_STALLED + _REARMED, file=self._stderr)
+
+    def pytest_unconfigure(self) -> None:
+        faulthandler.cancel_dump_traceback_later()
+        os.close(self._stderr)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before output is captured: the watchdog needs the standard error of the run."""
+    config.pluginmanager.register(Watchdog())
+
+
+def pytest_collection_finish() -> None:
+    """Modules and thousands of tests stay to the end: the collector need not look at them again and again."""
+    gc.collect()
+    gc.freeze()
