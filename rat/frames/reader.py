@@ -180,7 +180,7 @@ class FrameReader:
         data, start, end = self._data, self._pos + PREFIX_SIZE, self._end
         stop = min(start + size, end)
         if start + size <= len(data) and keeps_ahead(data):
-            exact = data[start:]
+            exact = memoryview(data)[start:]
         else:
             exact = exact_buffer(size + PREFIX_SIZE)
             exact[: stop - start] = data[start:stop]

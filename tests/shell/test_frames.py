@@ -591,6 +591,7 @@ async def test_a_peer_that_dribbles_a_frame_that_is_read_ahead_is_left_after_its
             server.sweep()
             peer.writer.write(call_frame(5, "f", bytes(300_000))[:200_000])
             (connection,) = server.service.connections
+            assert isinstance(connection, FramesProtocol)
             async with asyncio.timeout(5):
                 while not connection.engine.is_inside_frame:
                     await asyncio.sleep(0)
