@@ -109,12 +109,17 @@ class RatServer:
     @property
     def address(self) -> str:
         """Where a client finds the server, as a URL or the path of a Unix socket."""
-        listener = self._listeners[0]
-        name = listener.getsockname()
-        if isinstance(name, tuple):
-            host = f"[{name[0]}]" if ":" in name[0] else name[0]
-            return f"http://{host}:{name[1]}"
-        return f"unix:{name}"
+        name = self._listeners[0].getsockname()
+        return f"http://{_authority(name)}" if isinstance(name, tuple) else f"unix:{name}"
+
+    @property
+    def frames_addresses(self) -> tuple[str, ...]:
+        """Where frames alone are spoken, as ``rat.connect`` takes it."""
+        names = [listener.getsockname() for listener in self._frames_listeners]
+        return tuple(
+            f"rat://{_authority(name)}" if isinstance(name, tuple) else f"rat+unix://{os.path.abspath(name)}"
+            for name in names
+        )
 
     def statistics(self) -> dict[str, Any]:
         """Counts since the start, and the connections that are open now."""
@@ -367,6 +372,11 @@ class RatServer:
                 self.app.serving = None
                 self._closed.set()
         return cut
+
+
+def _authority(name: tuple[Any, ...]) -> str:
+    """Host and port of a socket's *name*, as a URL has them (RFC 3986, section 3.2.2)."""
+    return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
 
 
 def _descriptor_limit() -> int:

@@ -196,6 +196,8 @@ def print_banner(server: RatServer, target: str, loop_name: str) -> None:
     lane = "h11" if server.config.http == "h11" else "fast lane and h11"
     print(f"rat {__version__} serves {target}")
     print(f"  {server.address}")
+    for address in server.frames_addresses:
+        print(f"  {address}")
     print(f"  loop {loop_name}, HTTP by {lane}, pid {os.getpid()}")
     print("  Ctrl-C finishes what is in flight, a second one ends at once", flush=True)
 

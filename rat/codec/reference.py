@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 
-def encode(obj: Any, *, profile: Profile = "full", default: Default | None = None, max_depth: int = 64) -> bytes:
+def encode(obj: Any, /, *, profile: Profile = "full", default: Default | None = None, max_depth: int = 64) -> bytes:
     """The message of *obj*.
 
     *default* is asked for a replacement of what has no form.  Raises CodecError with the path of the value that
@@ -38,6 +38,7 @@ def encode(obj: Any, *, profile: Profile = "full", default: Default | None = Non
 
 def decode(
     data: Buffer,
+    /,
     *,
     profile: Profile = "full",
     zero_copy: bool = False,
@@ -58,6 +59,7 @@ def decode(
 
 def encode_segments(
     obj: Any,
+    /,
     *,
     threshold: int = 32768,
     profile: Profile = "full",
@@ -77,6 +79,7 @@ def encode_segments(
 def encode_into(
     obj: Any,
     buffer: bytearray | memoryview,
+    /,
     offset: int = 0,
     *,
     profile: Profile = "full",
@@ -183,7 +186,7 @@ class Decoder:
         self._is_lost = False
 
 
-def encode_batch(objs: Iterable[Any], *, default: Default | None = None, max_depth: int = 64) -> list[bytes]:
+def encode_batch(objs: Iterable[Any], /, *, default: Default | None = None, max_depth: int = 64) -> list[bytes]:
     """The messages of *objs*, which share their keys and shapes: for `decode_batch`, whole and in order.
 
     Raises CodecError whose path begins with the number of the bad item (``$[3].name``); nothing is left out.
@@ -194,6 +197,7 @@ def encode_batch(objs: Iterable[Any], *, default: Default | None = None, max_dep
 
 def decode_batch(
     messages: Iterable[Buffer],
+    /,
     *,
     zero_copy: bool = False,
     max_depth: int = 64,

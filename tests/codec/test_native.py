@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import datetime as dt
+import inspect
 import threading
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -251,3 +252,11 @@ def test_wrong_calls_raise_the_same_type(call: Callable[[Any], object]) -> None:
         call(reference)
     with pytest.raises(theirs.type):
         call(native)
+
+
+@pytest.mark.parametrize("name", ["encode", "decode", "encode_segments", "encode_into", "encode_batch", "decode_batch"])
+def test_help_says_the_same(name: str) -> None:
+    ours, theirs = getattr(native, name), getattr(reference, name)
+    assert inspect.getdoc(ours) == inspect.getdoc(theirs)
+    one, other = (inspect.signature(function).parameters.values() for function in (ours, theirs))
+    assert [(p.name, p.kind, p.default) for p in one] == [(p.name, p.kind, p.default) for p in other]

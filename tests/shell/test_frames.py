@@ -402,6 +402,7 @@ async def test_the_window_grows_for_a_handler_that_reads_and_ends_when_it_does_n
 async def test_http_and_frames_share_a_port_and_frames_have_their_own(tmp_path: Path) -> None:
     path = str(tmp_path / "frames")
     async with RatServer(make_app(), port=0, frames_port=0, frames_uds=path) as server:
+        assert server.frames_addresses == (f"rat://127.0.0.1:{server.frames_port}", f"rat+unix://{path}")
         assert server.frames_port not in (0, server.port)
         for url in (f"rat://127.0.0.1:{server.port}", f"rat://127.0.0.1:{server.frames_port}", f"rat+unix://{path}"):
             async with connect(url) as client:

@@ -7,10 +7,11 @@ from rat.codec.scalar_reader import Buffer
 from rat.codec.values import Profile
 
 def encode(
-    obj: Any, *, profile: Profile = "full", default: Callable[[Any], Any] | None = None, max_depth: int = 64
+    obj: Any, /, *, profile: Profile = "full", default: Callable[[Any], Any] | None = None, max_depth: int = 64
 ) -> bytes: ...
 def decode(
     data: Buffer,
+    /,
     *,
     profile: Profile = "full",
     zero_copy: bool = False,
@@ -19,6 +20,7 @@ def decode(
 ) -> Any: ...
 def encode_segments(
     obj: Any,
+    /,
     *,
     threshold: int = 32768,
     profile: Profile = "full",
@@ -28,6 +30,7 @@ def encode_segments(
 def encode_into(
     obj: Any,
     buffer: bytearray | memoryview,
+    /,
     offset: int = 0,
     *,
     profile: Profile = "full",
@@ -35,10 +38,10 @@ def encode_into(
     max_depth: int = 64,
 ) -> int: ...
 def encode_batch(
-    objs: Iterable[Any], *, default: Callable[[Any], Any] | None = None, max_depth: int = 64
+    objs: Iterable[Any], /, *, default: Callable[[Any], Any] | None = None, max_depth: int = 64
 ) -> list[bytes]: ...
 def decode_batch(
-    messages: Iterable[Buffer], *, zero_copy: bool = False, max_depth: int = 64, max_items: int | None = None
+    messages: Iterable[Buffer], /, *, zero_copy: bool = False, max_depth: int = 64, max_items: int | None = None
 ) -> list[Any]: ...
 
 @final

@@ -90,13 +90,36 @@ static PyObject *decode(PyObject *module, PyObject *const *args, Py_ssize_t coun
 
 #define FASTCALL(function) (PyCFunction)(void (*)(void))(function), METH_FASTCALL | METH_KEYWORDS
 
+/* The signatures and words of rat.codec.reference, which a test compares. */
 static PyMethodDef functions[] = {
-    {"encode", FASTCALL(encode), PyDoc_STR("The message of a value; see rat.codec.reference.encode.")},
-    {"decode", FASTCALL(decode), PyDoc_STR("The value of one whole message; see rat.codec.reference.decode.")},
-    {"encode_segments", FASTCALL(encode_segments), PyDoc_STR("The message as buffers; see rat.codec.reference.encode_segments.")},
-    {"encode_into", FASTCALL(encode_into), PyDoc_STR("The message into a buffer; see rat.codec.reference.encode_into.")},
-    {"encode_batch", FASTCALL(encode_batch), PyDoc_STR("Messages that share their tables; see rat.codec.reference.encode_batch.")},
-    {"decode_batch", FASTCALL(decode_batch), PyDoc_STR("The values of one encode_batch; see rat.codec.reference.decode_batch.")},
+    {"encode", FASTCALL(encode), PyDoc_STR(
+     "encode($module, obj, /, *, profile='full', default=None, max_depth=64)\n--\n\n"
+     "The message of *obj*.\n\n"
+     "*default* is asked for a replacement of what has no form.  Raises CodecError with the path of the value that\n"
+     "cannot be said.")},
+    {"decode", FASTCALL(decode), PyDoc_STR(
+     "decode($module, data, /, *, profile='full', zero_copy=False, max_depth=64, max_items=None)\n--\n\n"
+     "The value of one whole message.\n\n"
+     "With *zero_copy*, bytes of 32 KiB and more and all typed arrays are memoryviews of *data*.  *max_items* bounds the\n"
+     "items of all containers together.  Raises CodecError with the offset of what cannot be read.")},
+    {"encode_segments", FASTCALL(encode_segments), PyDoc_STR(
+     "encode_segments($module, obj, /, *, threshold=32768, profile='full', default=None, max_depth=64)\n--\n\n"
+     "The message of *obj* as a list of buffers: joined, they are what `encode` gives.\n\n"
+     "Payloads (bytes, bytearray, typed arrays) of *threshold* bytes and more are the caller's own memory and must not\n"
+     "change until the segments are sent.")},
+    {"encode_into", FASTCALL(encode_into), PyDoc_STR(
+     "encode_into($module, obj, buffer, /, offset=0, *, profile='full', default=None, max_depth=64)\n--\n\n"
+     "Write the message of *obj* into *buffer* from *offset* on; the number of bytes written.\n\n"
+     "Raises BufferError with the needed size when it does not fit, CodecError as `encode` does; *buffer* is unchanged\n"
+     "then.")},
+    {"encode_batch", FASTCALL(encode_batch), PyDoc_STR(
+     "encode_batch($module, objs, /, *, default=None, max_depth=64)\n--\n\n"
+     "The messages of *objs*, which share their keys and shapes: for `decode_batch`, whole and in order.\n\n"
+     "Raises CodecError whose path begins with the number of the bad item (``$[3].name``); nothing is left out.")},
+    {"decode_batch", FASTCALL(decode_batch), PyDoc_STR(
+     "decode_batch($module, messages, /, *, zero_copy=False, max_depth=64, max_items=None)\n--\n\n"
+     "The values of the messages of one `encode_batch`; *max_items* goes for each.\n\n"
+     "Raises CodecError that names the number of the bad message, with the offset in it.")},
     {NULL, NULL, 0, NULL},
 };
 
