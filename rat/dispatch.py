@@ -129,6 +129,10 @@ def _sync_respond(
     async def given(value: Any) -> Any:
         return value
 
+    def later(value: Any, request: Request) -> Deferred:
+        # Not in *respond*, whose every call would make a cell for what the lambda holds.
+        return Deferred(finish(lambda request: value)(request))
+
     async def prepare_later(response: Response, request: Request) -> Response:
         return await finish(lambda request: given(response))(request)
 
@@ -137,16 +141,17 @@ def _sync_respond(
 
     def respond(request: Request) -> Response:
         try:
-            value = call(request)
+            value = called = call(request)
             if is_async:
-                if type(value) is not CoroutineType:
-                    # Another awaitable, of what is only marked as a coroutine function.
-                    return Deferred(finish(lambda request: value)(request))
-                value = first_step(value)
-            if type(value) is Response and shape is None:
+                value = first_step(called)
+            if type(value) is Response:
+                # Most answers: nothing is to be made of it, or prepared.
                 return value
+            if is_async and value is called:
+                # Another awaitable, of what is only marked as a coroutine function.
+                return later(value, request)
             if type(value) is CoroutineType or type(value) is Begun:
-                return Deferred(finish(lambda request: value)(request))
+                return later(value, request)
             if shape is not None:
                 value = shape(value)
             response = _normalise(value, request)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from rat.answer_sender import AnswerSender, Owner
 from rat.coding import plain_fields
 from rat.errors import ClientDisconnected, ContentTooLarge, RemoteProtocolError
-from rat.events import NEED_DATA, ContentReceived, EndOfMessage, InformationalResponse, RequestReceived
+from rat.events import NEED_DATA, ContentReceived, EndOfMessage, FieldLines, InformationalResponse, RequestReceived
 from rat.messages import Request
 from rat.responses import Deferred, Response
 from rat.stages import Cause, Stage
@@ -97,6 +97,7 @@ class Exchange(AnswerSender):
             return None
         standing = service.standing_task
         response: Any
+        fields: FieldLines | None
         try:
             if endpoint.respond is None:
                 response = service.context.copy().run(endpoint.begin, request)
@@ -114,7 +115,13 @@ class Exchange(AnswerSender):
         wire = None
         try:
             if response.status < service.notable_status:
-                fields = response.field_lines() if len(answer) < service.plain_below else plain_fields(response, head)
+                if len(answer) >= service.plain_below:
+                    fields = plain_fields(response, head)
+                elif response._headers is None:
+                    # Its field_lines, without the call.
+                    fields = response._fields
+                else:
+                    fields = response.field_lines()
                 if fields is not None:
                     wire = self.engine.answer(response.status, fields, answer)
         except Exception:

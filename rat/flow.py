@@ -145,18 +145,19 @@ class Flow:
     def hold(self, data: Buffer) -> None:
         """Queue one buffer for a caller that promises to call :meth:`flush` or :meth:`flush_soon` in this very turn."""
         self.pending.append(data)
-        self._pending_size += len(data)
-        if self._pending_size >= self.high_water:
+        self._pending_size = size = self._pending_size + len(data)
+        if size >= self.high_water:
             self.flush()
 
     def write_at_once(self, data: Buffer) -> None:
         """Write *data*, behind what is queued."""
-        if self.pending:
+        transport = self.transport
+        if self.pending or transport.is_closing():
             self.hold(data)
             self.flush()
-        elif not self.transport.is_closing():
+        else:
             self.written += len(data)
-            self.transport.write(data)
+            transport.write(data)
 
     def flush_soon(self) -> None:
         """Let what is queued leave when the loop's turn ends."""

@@ -157,7 +157,8 @@ class HttpProtocol(HttpLink):
         if self._advancing:
             return
         self._advancing = True
-        engine, exchange, flow = self.engine, self.exchange, self.flow
+        exchange, flow = self.exchange, self.flow
+        next_event, start, hold = self.engine.next_event, exchange.start, flow.hold
         left = _TURN
         try:
             while exchange.stage is _NO_REQUEST and self.link is _OPEN:
@@ -168,25 +169,18 @@ class HttpProtocol(HttpLink):
                     # The client does not read: it gets no more answers to be kept, and is not read either.
                     flow.pause("inflight")
                     return
-                event = engine.next_event()
-                if event is NEED_DATA:
-                    state = engine.state
-                    if state is _BETWEEN:
-                        self._head_since = None
-                    elif self._head_since is None or state is not self._waits_in:
-                        self._head_since = self.touched
-                        self._waits_in = state
-                    if flow.reasons:
-                        flow.resume_all()
-                    break
+                event = next_event()
                 if type(event) is RequestReceived:
                     left -= 1
                     self._head_since = None
-                    answer = exchange.start(event)
+                    answer = start(event)
                     if answer is not None:
-                        flow.hold(answer)
+                        hold(answer)
                     else:
                         self._close_if_last()
+                elif event is NEED_DATA:
+                    self._wait_for_more()
+                    break
                 elif event is CLOSED:
                     self.close()
                 elif event is PAUSED:
@@ -196,6 +190,17 @@ class HttpProtocol(HttpLink):
         finally:
             self._advancing = False
         self._flush()
+
+    def _wait_for_more(self) -> None:
+        """All that came has been answered."""
+        state = self.engine.state
+        if state is _BETWEEN:
+            self._head_since = None
+        elif self._head_since is None or state is not self._waits_in:
+            self._head_since = self.touched
+            self._waits_in = state
+        if self.flow.reasons:
+            self.flow.resume_all()
 
     def _give_way(self) -> None:
         """Go on in the loop's next turn, with what is here already."""

@@ -18,7 +18,7 @@ from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from gc import get_referents
 from itertools import count, repeat
-from types import coroutine
+from types import CoroutineType, coroutine
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import getweakrefcount
 
@@ -130,12 +130,17 @@ class Begun:
         return _rest(self._work, self._awaited)
 
 
-def reference_first_step(work: Coroutine[Any, Any, T]) -> T | Begun:
-    """What *work* gives when it does not wait, else its rest.  Raises what it raises."""
+def reference_first_step(work: Any) -> Any:
+    """What *work* gives when it does not wait, else its rest; *work* itself if it is no coroutine.
+
+    Raises what it raises.
+    """
+    if type(work) is not CoroutineType:
+        return work
     try:
         awaited = work.send(None)
     except StopIteration as stop:
-        return stop.value  # type: ignore[no-any-return]
+        return stop.value
     return Begun(work, awaited)
 
 

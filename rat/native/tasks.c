@@ -252,6 +252,7 @@ static PyType_Spec seat_spec = {
 
 static PyObject *first_step(PyObject *module, PyObject *work) {
     PyObject *result;
+    if (!PyCoro_CheckExact(work)) return Py_NewRef(work);
     if (PyIter_Send(work, Py_None, &result) != PYGEN_NEXT) return result;
     State *st = PyModule_GetState(module);
     if (st->begun == NULL) {
