@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from rat.cli import main
+
 APP = """
 import asyncio
 from rat import Rat
@@ -223,9 +225,19 @@ def test_a_port_in_use_is_3_and_one_line(directory: Path) -> None:
     ],
     ids=" ".join,
 )
-def test_what_cannot_be_meant_is_2(directory: Path, arguments: tuple[str, ...]) -> None:
-    code, stderr = fails(directory, *arguments)
-    assert code == 2
+def test_what_cannot_be_meant_is_2(
+    directory: Path,
+    arguments: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(directory)
+    try:
+        code: object = main(arguments)
+    except SystemExit as end:
+        code = end.code
+    stdout, stderr = capsys.readouterr()
+    assert (code, stdout) == (2, "")
     assert stderr.splitlines()[-1].startswith("rat")
     if "--nonsense" in arguments:
         assert stderr.startswith("usage: rat serve ")

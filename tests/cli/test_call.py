@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import socket
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,23 @@ from tests.support.serving import serving
 EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "datavalue_tcp.py"
 
 
-async def rat_call(*arguments: str, given: bytes = b"") -> tuple[int, str, str]:
+async def rat_call(*arguments: str) -> tuple[int, str, str]:
+    """The exit code and both outputs of the command, in a thread of this process."""
+
+    def entered() -> int:
+        try:
+            return main(["call", *arguments])
+        except SystemExit as end:
+            return int(end.code or 0)
+
+    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+        async with asyncio.timeout(20):
+            code = await asyncio.to_thread(entered)
+    return code, out.getvalue(), err.getvalue()
+
+
+async def typed_call(*arguments: str, given: bytes = b"") -> tuple[int, str, str]:
+    """As ``rat_call``, in a process of its own with a standard input."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -44,18 +62,18 @@ async def test_calls_as_they_are_typed(tmp_path: Path) -> None:
         blob.write_bytes(b"x" * 300_000)
         digest = hashlib.sha256(b"x" * 300_000).hexdigest()
         down = tmp_path / "down"
-        answers = await asyncio.gather(
-            rat_call(url, "add", "1", "2"),
-            rat_call(url, "add", "1", "b=2", "--checksum", "--compress"),
-            rat_call(url, "echo", '{"a": [1.5, null]}'),
-            rat_call(url, "echo", "just text"),
-            rat_call(url, "countdown", "3"),
-            rat_call(url, "divide", "1", "0"),
-            rat_call(url, "nope"),
-            rat_call(url, "sha256", "--upload", str(blob)),
-            rat_call(url, "sha256", "--upload", "-", given=b"x" * 300_000),
-            rat_call(url, "zeros", "100000", "--download", str(down)),
-        )
+        answers = [
+            await typed_call(url, "add", "1", "2"),
+            await rat_call(url, "add", "1", "b=2", "--checksum", "--compress"),
+            await rat_call(url, "echo", '{"a": [1.5, null]}'),
+            await rat_call(url, "echo", "just text"),
+            await rat_call(url, "countdown", "3"),
+            await rat_call(url, "divide", "1", "0"),
+            await rat_call(url, "nope"),
+            await rat_call(url, "sha256", "--upload", str(blob)),
+            await typed_call(url, "sha256", "--upload", "-", given=b"x" * 300_000),
+            await rat_call(url, "zeros", "100000", "--download", str(down)),
+        ]
         hashed = f'{{"size": 300000, "sha256": "{digest}"}}\n'
         assert answers == [
             (0, "3\n", ""),
@@ -76,9 +94,8 @@ async def test_what_cannot_be_called_is_said() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-        nobody, wrong = await asyncio.gather(
-            rat_call(f"rat://127.0.0.1:{port}", "add"), rat_call("http://127.0.0.1:1", "add")
-        )
+        nobody = await typed_call(f"rat://127.0.0.1:{port}", "add")
+        wrong = await rat_call("http://127.0.0.1:1", "add")
     assert nobody[0] == 3
     assert nobody[2] == f"rat: cannot connect to 127.0.0.1 port {port}: Connection refused\n"
     assert wrong == (2, "", "rat: url is 'http://127.0.0.1:1', expected rat://host:port or rat+unix:///path\n")
@@ -94,11 +111,9 @@ def test_every_wrong_url_is_told_what_is_right(url: str) -> None:
 
 async def test_a_missing_file_and_a_missing_argument_are_told_apart() -> None:
     async with serving(load_app(str(EXAMPLE))) as server:
-        answers = await asyncio.gather(
-            rat_call(f"rat://127.0.0.1:{server.port}", "sha256", "--upload", "/no/such"), rat_call()
-        )
-    assert answers[0] == (1, "", "rat: /no/such: No such file or directory\n")
-    assert answers[1][2].endswith("rat call: error: the following arguments are required: URL, NAME\n")
+        absent = await rat_call(f"rat://127.0.0.1:{server.port}", "sha256", "--upload", "/no/such")
+    assert absent == (1, "", "rat: /no/such: No such file or directory\n")
+    assert (await rat_call())[2].endswith("rat call: error: the following arguments are required: URL, NAME\n")
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "soon"])

@@ -14,7 +14,7 @@ from rat import FileResponse, Rat, Request, Response
 from tests.support.serving import connect, serving
 
 LARGE = bytes(range(256)) * 8192  # 2 MiB
-LEAVING = 64 << 20
+LEAVING = 16 << 20
 
 
 @pytest.fixture

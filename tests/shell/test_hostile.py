@@ -18,6 +18,8 @@ from tests.support.sse import parse
 
 resource = pytest.importorskip("resource")
 
+LARGE = 16 << 20
+"""More than all buffers on the way."""
 HOST = b"Host: localhost\r\n"
 CONFIG = ServerConfig(timeouts=Timeouts(head=10.0, body_stall=30.0, body_rate=500.0, write_stall=30.0))
 
@@ -31,7 +33,7 @@ def make_app(folder: Path) -> Rat:
     app.state.go = asyncio.Event()
     app.state.entered = asyncio.Event()
     with (folder / "large.bin").open("wb") as file:
-        file.truncate(64 << 20)
+        file.truncate(LARGE)
 
     @app.get("/plain")
     def plain(request: Request) -> str:
@@ -273,8 +275,8 @@ async def test_a_file_is_sent_without_a_second_descriptor_when_none_is_left(tmp_
             client.writer.transport.resume_reading()  # type: ignore[attr-defined]
             async with asyncio.timeout(20):
                 answer = await client.answer()
-        assert (answer.status, len(answer.content)) == (200, 64 << 20)
-        assert answer.content.count(0) == 64 << 20
+        assert (answer.status, len(answer.content)) == (200, LARGE)
+        assert answer.content.count(0) == LARGE
 
 
 async def test_a_file_that_no_descriptor_is_left_for_is_answered_with_503(

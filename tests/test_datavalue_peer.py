@@ -13,7 +13,7 @@ import pytest
 from rat.cli.loading import load_app
 from tests.support.serving import serving
 
-EXAMPLES = Path(__file__).parent.parent.parent / "examples"
+EXAMPLES = Path(__file__).parent.parent / "examples"
 NODE = shutil.which("node")
 
 
