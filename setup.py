@@ -44,6 +44,12 @@ setup(
             optional=True,
         ),
         Extension(
+            "rat._messages",
+            sources=["rat/native/messages.c"],
+            extra_compile_args=FLAGS if os.name == "posix" else [],
+            optional=True,
+        ),
+        Extension(
             "rat._tasks",
             sources=["rat/native/tasks.c"],
             extra_compile_args=FLAGS if os.name == "posix" else [],

@@ -15,7 +15,7 @@ from rat.answer_sender import AnswerSender, Owner
 from rat.coding import plain_fields
 from rat.errors import ClientDisconnected, ContentTooLarge, RemoteProtocolError
 from rat.events import NEED_DATA, ContentReceived, EndOfMessage, FieldLines, InformationalResponse, RequestReceived
-from rat.messages import Request
+from rat.messages import Request, new_request
 from rat.responses import Deferred, Response
 from rat.stages import Cause, Stage
 from rat.stream.body import BodyReader, BodyState
@@ -35,7 +35,6 @@ _WAITS = 64
 # Looking a member up on its class costs 50 ns in CPython 3.11, a global 5.
 _IDLE: Final = Stage.IDLE
 _HANDLING: Final = Stage.HANDLING
-_new: Final = object.__new__
 
 
 class Exchange(AnswerSender):
@@ -83,14 +82,7 @@ class Exchange(AnswerSender):
             endpoint, body = self._expect_content(endpoint, head)
         elif content and endpoint.max_body is not None and len(content) > endpoint.max_body:
             endpoint = app.too_large(endpoint.max_body)
-        # Its __init__, without the call.
-        request: Request = _new(Request)
-        request.app = app
-        request.head = head
-        request._connection = self._owner
-        request._exchange = self
-        request._body = body
-        request.path_params = params
+        request = new_request(app, head, self._owner, self, body, params)
         if endpoint.waits or (body is not None and endpoint.reads_content):
             # One that has waited is taken for one that will; and a plain function gets its content read.
             self._run_apart(endpoint, request)

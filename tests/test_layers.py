@@ -34,7 +34,7 @@ class Room:
 
 ROOMS = {
     "names": Room(("rat",), ("ground",), asyncio=False),
-    "ground": Room(("rat.clock", "rat.config", "rat.errors", "rat.events"), asyncio=False),
+    "ground": Room(("rat.clock", "rat.compiled", "rat.config", "rat.errors", "rat.events"), asyncio=False),
     "codec": Room(("rat.codec",), ("names", "ground"), ("orjson", "numpy"), asyncio=False),
     "http1": Room(("rat.http1",), ("names", "ground"), ("h11",), asyncio=False),
     "frames": Room(("rat.frames",), ("names", "ground", "codec"), ("zstandard",), asyncio=False),
@@ -55,6 +55,7 @@ ROOMS = {
             "rat.listing",
             "rat.mediatypes",
             "rat.messages",
+            "rat._messages",
             "rat.negotiation",
             "rat.opening",
             "rat.pathtree",

@@ -13,7 +13,7 @@ CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitiz
 LDFLAGS="-fsanitize=address,undefined" RAT_SANITIZE=1 \
     "$PYTHON" setup.py -q build_ext --build-lib "$place" --build-temp "$place/temp" >"$place/log" 2>&1 || { cat "$place/log"; exit 1; }
 built=$(cd "$place" && find rat -name '*.so' | wc -l)
-[ "$built" = 4 ] || { cat "$place/log"; exit 1; }
+[ "$built" = 5 ] || { cat "$place/log"; exit 1; }
 # The Python files beside the sanitized extensions: what is imported is this tree, not the work tree's own build.
 cp -r rat "$place/tree"
 find "$place/tree" -name '*.so' -delete
@@ -21,10 +21,11 @@ cp -r "$place/rat/." "$place/tree/"
 mkdir -p "$place/root"
 mv "$place/tree" "$place/root/rat"
 cp -r tests docs pyproject.toml "$place/root/"
-case $# in 0) set -- tests/codec tests/http1/test_lane_native.py tests/http1/test_fastlane.py tests/shell/test_tasks.py ;; esac
+case $# in 0) set -- tests/codec tests/http1/test_lane_native.py tests/http1/test_fastlane.py tests/shell/test_tasks.py \
+    tests/app/test_messages_native.py tests/app/test_responses.py ;; esac
 python=$("$PYTHON" -c 'import os, sys; print(os.path.abspath(sys.executable))')
 cd "$place/root"
-PYTHONPATH=$PWD PYTHONMALLOC=malloc RAT_CODEC=native RAT_LANE=native RAT_TASKS=native \
+PYTHONPATH=$PWD PYTHONMALLOC=malloc RAT_CODEC=native RAT_LANE=native RAT_TASKS=native RAT_MESSAGES=native \
 LD_PRELOAD="$("$CC" -print-file-name=libasan.so) $("$CC" -print-file-name=libubsan.so)" \
 ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
     "$python" -m pytest -p no:cacheprovider -q -k "not hash_seed and not public_api_alone" "$@"

@@ -50,6 +50,7 @@ def findings() -> list[tuple[str, bool, str]]:
         ("rat.codec.native._codec", "native codec", "the codec in plain Python is used: the same bytes, much slower"),
         ("rat.codec.native._frames", "native frames", "frames are cut and summed in plain Python"),
         ("rat.http1._lane", "native fast lane", "heads are read by an expression, which costs more"),
+        ("rat._messages", "native messages", "requests and answers are made in plain Python, which costs more"),
         ("rat._tasks", "native task steps", "tasks are stepped from Python, which costs more"),
     ):
         found = _has(module)

@@ -9,12 +9,12 @@ our own answers.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, TypeAlias
 
+from rat.compiled import compiled
 from rat.config import Limits
 from rat.events import FieldLines, KeptFields, RequestReceived
 from rat.http1.answer import JOIN_BELOW, NO_CONTENT, PLANNED_FIELDS, REASONS, check_field
@@ -97,22 +97,7 @@ def reference_reader(fields: int, size: int) -> HeadReader:
     return read_head
 
 
-def _choose() -> str:
-    wanted = os.environ.get("RAT_LANE", "")
-    if wanted not in ("", "native", "reference"):
-        raise ImportError(f"RAT_LANE is {wanted!r}, and may be 'native' or 'reference'")
-    if wanted != "reference":
-        try:
-            import rat.http1._lane  # noqa: F401
-        except ImportError as error:  # not built, or not for this interpreter
-            if wanted == "native":
-                raise ImportError("RAT_LANE is 'native', and rat.http1._lane is not built") from error
-        else:
-            return "native"
-    return "reference"
-
-
-implementation: Final = _choose()
+implementation: Final = "reference" if compiled("rat.http1._lane", "RAT_LANE") is None else "native"
 """``native`` or ``reference``: which reader of heads servers use."""
 
 

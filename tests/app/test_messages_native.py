@@ -1,0 +1,218 @@
+"""Responses and requests made in C are those that their classes make in plain Python."""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+import inspect
+import os
+import subprocess
+import sys
+from types import ModuleType
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rat import responses as ours
+from rat.messages import Request, new_request
+
+native: Any = pytest.importorskip("rat._messages", reason="what makes messages in C is not built")
+
+
+def in_plain_python() -> ModuleType:
+    """The module as it is where nothing was built."""
+    spec = importlib.util.find_spec("rat.responses")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAT_MESSAGES", "reference")
+        spec.loader.exec_module(module)
+    assert module.Response.__base__ is object
+    return module
+
+
+REFERENCE = in_plain_python()
+SLOTS = ("body", "status", "compress", "is_open_ended", "_headers", "_trailers", "closers")
+
+
+class Text(str):
+    """Text, but not just text."""
+
+
+def outcome(kind: Any, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    try:
+        response = kind(*args, **named)
+    except Exception as error:
+        return type(error), str(error)
+    assert type(response).__name__ == "Response"
+    parts = [getattr(response, name) for name in SLOTS]
+    return [*parts, *map(type, parts), tuple(response.field_lines())]
+
+
+BODIES = st.sampled_from([b"", b"x", "", "x", "\xe9\u20ac", "\ud800", Text("x"), bytearray(b"x"), None, 3, [b"a"]])
+STATUSES = st.sampled_from([200, 404, 599, 199, 600, -1, 2**70, -(2**70), True, 200.0, "200", None])
+TYPES = st.sampled_from(
+    [None, "text/plain", "text/html; charset=utf-8", "", "a\nb", "\u20ac", Text("text/plain"), b"x", 3]
+)
+NAMED = st.fixed_dictionaries(
+    {},
+    optional={
+        "status": STATUSES,
+        "content_type": TYPES,
+        "headers": st.sampled_from([None, {}, {"a": "b"}]),
+        "compress": st.sampled_from([None, True, False]),
+        "trailers": st.none(),
+        "body": BODIES,
+        "other": st.none(),
+    },
+)
+
+
+@given(st.lists(BODIES, max_size=1), st.lists(STATUSES, max_size=1), NAMED)
+@settings(max_examples=1500, deadline=None)
+def test_a_response_is_made_as_by_its_init(bodies: list[Any], statuses: list[Any], named: dict[str, Any]) -> None:
+    args = (*bodies, *statuses) if bodies else ()
+    expected = outcome(REFERENCE.Response, args, named)
+    for _ in range(2):
+        assert outcome(ours.Response, args, named) == expected
+
+
+def test_a_response_of_parts_that_need_no_judging() -> None:
+    of: Any = ours.Response.of
+    for args in [(b"x", ()), (b"", ours.TEXT_FIELDS), (b"x", [(b"a", b"b")], 404)]:
+        assert outcome(of, args, {}) == outcome(REFERENCE.Response.of, args, {})
+    for odd in [(), (b"x",), (b"x", (), 200, 3)]:
+        with pytest.raises(TypeError, match="a maker of Response takes 2 to 3 values, not"):
+            of(*odd)
+    with pytest.raises(TypeError, match="takes values without names"):
+        of(b"x", fields=())
+
+
+def test_a_class_that_derives_has_its_own_init() -> None:
+    class Mine(ours.Response):
+        def __init__(self, body: bytes) -> None:
+            super().__init__(body + b"!", 201, content_type="text/plain")
+            self.extra = 3
+
+    mine = Mine(b"x")
+    assert (type(mine), mine.body, mine.status, mine.extra) == (Mine, b"x!", 201, 3)
+    assert type(ours.JSONResponse({})) is ours.JSONResponse
+    assert ours.JSONResponse({}).field_lines() == ((b"content-type", b"application/json"),)
+
+
+def test_another_init_in_its_place_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    init = ours.Response.__init__
+    seen = []
+
+    def noted(self: Any, *args: Any, **named: Any) -> None:
+        seen.append((args, named))
+        init(self, *args, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ours.Response, "__init__", noted)
+        assert ours.Response(b"x", content_type="text/plain").body == b"x"
+    assert ours.Response(b"x").body == b"x"
+    assert seen == [((b"x",), {"content_type": "text/plain"})]
+
+
+def test_the_class_is_told_as_it_is_written() -> None:
+    assert str(inspect.signature(ours.Response)) == str(inspect.signature(REFERENCE.Response))
+    assert ours.Response.__mro__[1:] == (native.Base, object)
+
+
+def test_a_request_of_its_parts() -> None:
+    parts: tuple[Any, ...] = ("app", "head", "connection", "exchange", None, {"a": 1})
+    made, called = new_request(*parts), Request(*parts)
+    assert type(made) is Request
+    for name in Request.__slots__:
+        if name != "__weakref__":
+            assert getattr(made, name, "unset") == getattr(called, name, "unset"), name
+
+
+def test_what_nothing_can_be_made_of() -> None:
+    class Bare:
+        __slots__ = ("a", "b")
+
+    assert native.maker(Bare, ("a", "b"), (1,), (2,))().b == 2
+    for names, defaults, constants in [(("a",), (1, 2), ()), (("a",), (), (1, 2)), (("a",) * 17, (), ())]:
+        with pytest.raises(ValueError, match="a maker of"):
+            native.maker(Bare, names, defaults, constants)
+    with pytest.raises(AttributeError, match="'c'"):
+        native.maker(Bare, ("a", "c"), (), ())
+    with pytest.raises(TypeError, match="Bare has no slot __init__"):
+        native.maker(Bare, ("__init__",), (), ())
+    make = native.maker(Bare, ("a", "b"), (), ())
+    with pytest.raises(TypeError, match="Bare is no class of responses, or has another maker"):
+        native.quicken(Bare, make, {}, (), (), ())
+
+
+def test_no_reference_is_lost() -> None:
+    body, text = b"x" * 300, "\xe9" * 300
+
+    def once() -> None:
+        for args, named in [
+            ((body,), {}),
+            ((text, 404), {}),
+            ((body,), {"content_type": "text/plain"}),
+            ((body, 3), {}),
+        ]:
+            outcome(ours.Response, args, named)
+        ours.Response.of(body, ())
+
+    once()
+    gc.collect()
+    before = sys.getrefcount(body), sys.getrefcount(text), len(gc.get_objects()), sys.getallocatedblocks()
+    for _ in range(200):
+        once()
+    gc.collect()
+    after = sys.getrefcount(body), sys.getrefcount(text), len(gc.get_objects()), sys.getallocatedblocks()
+    assert all(new - old < 20 for old, new in zip(before, after, strict=True))
+
+
+SWEEP = """
+import _testcapi
+from rat import _messages
+from rat.responses import Response
+
+class Bare:
+    __slots__ = ("a", "b")
+
+body, text = b"x" * 9, "\\xe9" * 9
+Response(body, content_type="text/plain")
+for operation in (
+    lambda: Response(body, 404, content_type="text/plain"),
+    lambda: Response(text, status=404),
+    lambda: Response(body, headers=None),
+    lambda: Response.of(body, ()),
+    lambda: _messages.maker(Bare, ("a", "b"), (), (1,))(2).a,
+):
+    expected, first = operation(), 0
+    while True:
+        _testcapi.set_nomemory(first, first + 1)
+        try:
+            value = operation()
+        except MemoryError:
+            value = None
+        finally:
+            _testcapi.remove_mem_hooks()
+        if value is not None:
+            break
+        first += 1
+    print(first)
+    assert type(operation()) is type(expected)
+"""
+
+
+@pytest.mark.skipif(importlib.util.find_spec("_testcapi") is None, reason="_testcapi makes allocations fail")
+def test_every_allocation_may_fail() -> None:
+    environment = {**os.environ, "PYTHONMALLOC": "debug", "RAT_MESSAGES": "native"}
+    done = subprocess.run(
+        [sys.executable, "-c", SWEEP], env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    counts = [int(count) for count in done.stdout.split()]
+    assert len(counts) == 5
+    assert all(counts)
