@@ -38,7 +38,7 @@ setup(
         ),
         Extension(
             "rat.http1._lane",
-            sources=[f"{LANE}/{name}" for name in ("answer.c", "fields.c", "head.c", "module.c")],
+            sources=[f"{LANE}/{name}" for name in ("answer.c", "fields.c", "head.c", "module.c", "verbs.c")],
             depends=[f"{LANE}/lane.h"],
             extra_compile_args=FLAGS if os.name == "posix" else [],
             optional=True,

@@ -1,13 +1,14 @@
 """The one door to HTTP/1.1 without I/O: bytes in, events out; events in, bytes out.
 
 One instance per connection.  Knows no socket, task or clock; the date comes from a callable.  Heads go through the
-fast lane or through screen and h11, content through neither: it is counted here and handed on as it came.
+fast lane or through screen and h11, content through neither: :mod:`rat.http1.receiving` counts it and hands it on as it
+came.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from rat.config import Limits
 from rat.errors import RemoteProtocolError
@@ -23,11 +24,11 @@ from rat.events import (
 from rat.http1 import fastlane, reference
 from rat.http1.chunked import ChunkedDecoder
 from rat.http1.content import LengthDecoder
+from rat.http1.receiving import ContentSide
 from rat.http1.screen import judge_start, screen
-from rat.http1.sending import AnswerSide
 from rat.http1.state import TRANSITIONS, Answer, HttpState, Step
 
-__all__ = ["HttpEngine", "HttpState"]
+__all__ = ["HttpEngine", "HttpEvent", "HttpState", "ReferenceEngine"]
 
 HttpEvent: TypeAlias = RequestReceived | ContentReceived | EndOfMessage | Signal
 
@@ -40,7 +41,7 @@ _OWED: Final = Answer.OWED
 _WHOLE: Final = TRANSITIONS[_IDLE, Step.WHOLE_REQUEST]
 
 
-class HttpEngine(AnswerSide):
+class ReferenceEngine(ContentSide):
     """HTTP/1.1 of a server over one connection (RFC 9112).
 
     ``next_event`` is pulled: a request that lies complete in the buffer is one event.  After RemoteProtocolError one
@@ -52,18 +53,7 @@ class HttpEngine(AnswerSide):
     content_allowed  False while the answer may carry no content (RFC 9110, sections 9.3.2, 15.3.5, 15.4.5)
     """
 
-    __slots__ = (
-        "_at",
-        "_content",
-        "_data",
-        "_empty_line",
-        "_eof",
-        "_error",
-        "_lane",
-        "_limits",
-        "_scanned",
-        "_swallowed",
-    )
+    __slots__ = ("_empty_line", "_lane")
 
     def __init__(
         self,
@@ -74,20 +64,9 @@ class HttpEngine(AnswerSide):
         http: str = "auto",
     ) -> None:
         """*date* gives the value of the Date field.  *http* is ``auto``, or ``h11`` for no short cuts."""
-        super().__init__(date, server_header)
-        self._limits = limits
+        super().__init__(limits, date, server_header)
         self._lane = fastlane.lane_reader(limits) if http == "auto" else None
-        # What came and was not consumed is _data[_at:], and _data is empty when all was consumed; a bytearray when it
-        # came in pieces.  No head ends between _at and _scanned.
-        self._data: bytes | bytearray = b""
-        self._at = 0
-        self._scanned = 0
         self._empty_line = False
-        self._eof = False
-        # The content of the request in hand.
-        self._content: LengthDecoder | ChunkedDecoder | None = None
-        self._error: RemoteProtocolError | None = None
-        self._swallowed = 0
 
     # -- what comes
 
@@ -131,37 +110,10 @@ class HttpEngine(AnswerSide):
         """The peer will send no more; what it asked for already is still answered."""
         self._eof = True
 
-    def wanted(self) -> int:
-        """How many bytes would complete what is being read; 0 when that is not known."""
-        if self._content is None:
-            return 0
-        return max(0, self._content.wanted() - (len(self._data) - self._at))
-
-    @property
-    def needs_continue(self) -> bool:
-        """The client waits for 100 (Continue): no content came, and neither 100 nor a final answer was sent."""
-        return self._continue and self.state is _BODY and self._at >= len(self._data)
-
-    @property
-    def unread(self) -> int:
-        """Bytes that have come and no event has been made of."""
-        return len(self._data) - self._at
-
-    @property
-    def content_outstanding(self) -> bool:
-        """Content of the last request never came, or bytes came that nobody will read: close lingering."""
-        content = self._content
-        return (content is not None and not content.is_done) or self._at < len(self._data)
-
     @property
     def is_quiet(self) -> bool:
         """Between two requests, with no byte of the next one: ``next_event`` would say NEED_DATA."""
         return self.state is _IDLE and not self._data and not self._eof
-
-    def discard_content(self) -> None:
-        """Nobody will read the rest of the content: swallow it from now on, up to ``limits.linger`` bytes."""
-        if self.state is HttpState.BODY:
-            self._move(Step.CONTENT_UNWANTED)
 
     def next_event(self) -> HttpEvent:
         """The next event, or NEED_DATA, PAUSED, CLOSED.
@@ -188,25 +140,6 @@ class HttpEngine(AnswerSide):
             # The next head comes by the same door.
             return self.next_event() if signal is None else signal
         return CLOSED
-
-    def _too_much_outstanding(self) -> bool:
-        """More content of a known length than would be swallowed.  Chunked content is counted when it comes."""
-        content = self._content
-        if not isinstance(content, LengthDecoder):
-            return False
-        return content.remaining > self._limits.linger + len(self._data) - self._at
-
-    def _fail(self, error: RemoteProtocolError) -> RemoteProtocolError:
-        """The peer broke the rules with *error*."""
-        if self._answer is Answer.NONE:
-            # The request in hand is none that could be read: nothing is known of it.
-            self._answer = Answer.OWED
-            self._request = None
-            self._by_lane = False
-        self.must_close = True
-        self._quick = self._continue = False
-        self._move(Step.PEER_FAILED)
-        return error
 
     # -- heads of requests
 
@@ -325,78 +258,16 @@ class HttpEngine(AnswerSide):
         else:
             self._move(Step.WHOLE_REQUEST)
 
-    def _consumed(self, end: int) -> None:
-        """All before *end* was read.  Lets go of the bytes when that is all."""
-        if end >= len(self._data):
-            self._data = b""
-            end = 0
-        self._at = self._scanned = end
 
-    # -- content of requests
+class HttpEngine(ReferenceEngine):
+    """A ReferenceEngine whose verbs take the way of nearly every request in C, where that could be built."""
 
-    def _next_content(self) -> HttpEvent:
-        content = self._content
-        assert content is not None
-        try:
-            piece = self._take_content(content)
-        except RemoteProtocolError as error:
-            raise self._fail(error) from None
-        if piece is None:
-            return NEED_DATA
-        self._continue = False
-        if piece:
-            return ContentReceived(piece)
-        self._content = None
-        self._move(Step.CONTENT_END)
-        return EndOfMessage(content.trailers)
+    __slots__ = ()
 
-    def _take_content(self, content: LengthDecoder | ChunkedDecoder) -> bytes | None:
-        """What came of *content*, as it came if all of it is content.  Empty at its end, None for nothing.
+    if not TYPE_CHECKING and fastlane.implementation == "native":
+        from rat.http1._lane import verbs
 
-        Raises RemoteProtocolError, but content that stood before the error comes first.
-        """
-        if self._error is not None:
-            error, self._error = self._error, None
-            raise error
-        pieces: list[bytes] = []
-        data = self._data
-        if self._at < len(data) and not content.is_done:
-            if not isinstance(data, bytes):
-                data = self._data = bytes(memoryview(data)[self._at :])
-                self._at = 0
-            try:
-                self._consumed(content.decode(data, self._at, pieces))
-            except RemoteProtocolError as error:
-                if not pieces:
-                    raise
-                self._error = error
-        if pieces:
-            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        if content.is_done:
-            return b""
-        if self._eof:
-            missing = content.wanted() or "some"
-            raise RemoteProtocolError(f"the peer closed while {missing} bytes of content were to come")
-        return None
-
-    def _swallow(self) -> Signal | None:
-        """Throw away content that nobody reads.  None when the next head is due."""
-        content = self._content
-        assert content is not None
-        owed = self._answer is not Answer.NONE
-        limit = self._limits.linger
-        try:
-            while piece := self._take_content(content):
-                self._swallowed += len(piece)
-                if self._swallowed > limit:
-                    raise RemoteProtocolError(f"{self._swallowed} bytes of content that nobody reads, limit {limit}")
-        except RemoteProtocolError:
-            # Nobody asked for this content, so nobody is told what is wrong with it: the connection ends.
-            self.must_close = True
-            self._move(Step.CONTENT_END if owed else Step.PEER_FAILED)
-            return PAUSED if owed else CLOSED
-        if piece is None:
-            return NEED_DATA
-        self._content = None
-        self._move(Step.CONTENT_END)
-        return PAUSED if owed else None
+        receive_request, next_event, answer = verbs(
+            ReferenceEngine, (_IDLE, _HEAD, _ANSWER, _OWED, Answer.NONE, PAUSED, NEED_DATA)
+        )
+        del verbs

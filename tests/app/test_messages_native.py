@@ -12,11 +12,12 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rat import responses as ours
 from rat.messages import Request, new_request
+from tests.support.examples import examples
 
 native: Any = pytest.importorskip("rat._messages", reason="what makes messages in C is not built")
 
@@ -72,7 +73,7 @@ NAMED = st.fixed_dictionaries(
 
 
 @given(st.lists(BODIES, max_size=1), st.lists(STATUSES, max_size=1), NAMED)
-@settings(max_examples=1500, deadline=None)
+@examples(1000)
 def test_a_response_is_made_as_by_its_init(bodies: list[Any], statuses: list[Any], named: dict[str, Any]) -> None:
     args = (*bodies, *statuses) if bodies else ()
     expected = outcome(REFERENCE.Response, args, named)

@@ -18,9 +18,9 @@ from rat.events import (
     RequestReceived,
     Wire,
 )
-from rat.http1.engine import HttpEngine
+from rat.http1.engine import HttpEngine, HttpEvent
 from rat.http1.fastlane import HeadReader
-from rat.http1.state import TRANSITIONS, HttpState
+from rat.http1.state import TRANSITIONS, HttpState, Step
 
 DATE = b"Sun, 06 Nov 1994 08:49:37 GMT"
 WAYS = ("auto", "h11")
@@ -44,19 +44,41 @@ ATTRIBUTES = (
 class WatchedEngine(HttpEngine):
     """Holds every change of its state against the table, and counts the requests that took the short cut."""
 
-    __slots__ = ("_watched", "current")
+    __slots__ = ("_seen", "current")
 
     current: RequestReceived
+    _seen: HttpState
 
-    @property
-    def state(self) -> HttpState:
-        return self._watched
+    def _move(self, step: Step) -> None:
+        self._watch()
+        super()._move(step)
+        self._seen = self.state
 
-    @state.setter
-    def state(self, new: HttpState) -> None:
-        old = getattr(self, "_watched", None)
-        assert old in (None, new) or (old, new) in EDGES, f"{old} became {new}"
-        self._watched: HttpState = new
+    def _watch(self) -> None:
+        """What was not moved has made one step of the table at most."""
+        old = getattr(self, "_seen", HttpState.IDLE)
+        assert self.state is old or (old, self.state) in EDGES, f"{old} became {self.state}"
+        self._seen = self.state
+
+    def next_event(self) -> HttpEvent:
+        self._watch()
+        try:
+            return super().next_event()
+        finally:
+            self._watch()
+
+    def receive_request(self, data: bytes) -> RequestReceived | None:
+        self._watch()
+        request = super().receive_request(data)
+        self._watch()
+        return request
+
+    def send(self, event: Any) -> Wire:
+        self._watch()
+        try:
+            return super().send(event)
+        finally:
+            self._watch()
 
     @property
     def took_the_lane(self) -> bool:

@@ -85,12 +85,8 @@ static PyObject *from_known_parts(Writer *self, PyObject *status, PyObject *fiel
     return wire;
 }
 
-static PyObject *writer_call(PyObject *callable, PyObject *const *args, size_t flags, PyObject *names) {
-    Writer *self = (Writer *)callable;
-    if (PyVectorcall_NARGS(flags) != 4 || names != NULL) {
-        PyErr_SetString(PyExc_TypeError, "a writer of answers takes status, fields, content and date");
-        return NULL;
-    }
+PyObject *write_answer(PyObject *writer, PyObject *const args[4]) {
+    Writer *self = (Writer *)writer;
     if (args[3] == self->date) {
         PyObject *wire = from_known_parts(self, args[0], args[1], args[2]);
         if (wire != NULL || PyErr_Occurred()) {
@@ -103,6 +99,14 @@ static PyObject *writer_call(PyObject *callable, PyObject *const *args, size_t f
     PyObject *wire = PyObject_Vectorcall(self->complete, args, 4, NULL);
     if (wire != NULL) Py_XSETREF(self->date, Py_NewRef(args[3]));
     return wire;
+}
+
+static PyObject *writer_call(PyObject *callable, PyObject *const *args, size_t flags, PyObject *names) {
+    if (PyVectorcall_NARGS(flags) != 4 || names != NULL) {
+        PyErr_SetString(PyExc_TypeError, "a writer of answers takes status, fields, content and date");
+        return NULL;
+    }
+    return write_answer(callable, args);
 }
 
 static int writer_traverse(Writer *self, visitproc visit, void *arg) {

@@ -286,8 +286,26 @@ static PyObject *new_request(Reader *self, PyObject *data, const unsigned char *
     return request;
 }
 
+PyObject *read_request(PyObject *reader, PyObject *data, Py_ssize_t at, Extent extent, Taken *taken) {
+    Reader *self = (Reader *)reader;
+    const unsigned char *first = (const unsigned char *)PyBytes_AS_STRING(data);
+    Py_ssize_t size = PyBytes_GET_SIZE(data);
+    if (at >= size) return NULL;
+    Head head = {0};
+    const unsigned char *start = first + at, *end = first + size;
+    if (!read_head(&head, start, end, self->fields) || head.end - start > self->size) return NULL;
+    if (extent != ANY) {
+        uint64_t behind = (uint64_t)(end - head.end);
+        if (head.length > behind) return NULL;
+        taken->stop = head.end - first + (Py_ssize_t)head.length;
+        taken->closes = head.closes;
+        taken->is_head = head.method_end - start == 4 && memcmp(start, "HEAD", 4) == 0;
+        if (extent == ALONE && (head.length < behind || head.closes || taken->is_head)) return NULL;
+    }
+    return new_request(self, data, start, &head);
+}
+
 static PyObject *reader_call(PyObject *callable, PyObject *const *args, size_t flags, PyObject *names) {
-    Reader *self = (Reader *)callable;
     if (PyVectorcall_NARGS(flags) != 2 || names != NULL || !PyBytes_CheckExact(args[0])) {
         PyErr_SetString(PyExc_TypeError, "a reader of heads takes bytes and where a head begins in them");
         return NULL;
@@ -297,13 +315,8 @@ static PyObject *reader_call(PyObject *callable, PyObject *const *args, size_t f
         if (!PyErr_Occurred()) PyErr_Format(PyExc_ValueError, "a head begins at %zd", at);
         return NULL;
     }
-    const unsigned char *first = (const unsigned char *)PyBytes_AS_STRING(args[0]);
-    Py_ssize_t size = PyBytes_GET_SIZE(args[0]);
-    if (at >= size) Py_RETURN_NONE;
-    Head head = {0};
-    const unsigned char *start = first + at;
-    if (!read_head(&head, start, first + size, self->fields) || head.end - start > self->size) Py_RETURN_NONE;
-    return new_request(self, args[0], start, &head);
+    PyObject *request = read_request(callable, args[0], at, ANY, NULL);
+    return request != NULL || PyErr_Occurred() ? request : Py_NewRef(Py_None);
 }
 
 static int reader_traverse(Reader *self, visitproc visit, void *arg) {
@@ -343,8 +356,7 @@ PyType_Spec reader_spec = {
     .slots = reader_slots,
 };
 
-/* Where instances of *type* have the slot *name*; -1 with TypeError where they have none. */
-static Py_ssize_t slot_offset(PyTypeObject *type, const char *name) {
+Py_ssize_t slot_offset(PyTypeObject *type, const char *name) {
     PyObject *descriptor = PyObject_GetAttrString((PyObject *)type, name);
     if (descriptor == NULL) return -1;
     Py_ssize_t offset = -1;

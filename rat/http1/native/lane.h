@@ -16,16 +16,31 @@
 enum { METHODS = 7 };
 
 typedef struct {
-    PyTypeObject *reader_type, *parts_type, *writer_type;
+    PyTypeObject *reader_type, *parts_type, *writer_type, *verb_type;
     PyObject *methods[METHODS];
-    PyObject *empty, *no_trailers, *version, *written;
+    PyObject *empty, *no_trailers, *version, *written, *receive_data;
 } State;
 
 extern const char *const METHOD_NAMES[METHODS];
-extern PyType_Spec reader_spec, parts_spec, writer_spec;
+extern PyType_Spec reader_spec, parts_spec, writer_spec, verb_spec;
+
+/* Which requests are read: any, with all of their content, or these that also are alone, and the connection stays open. */
+typedef enum { ANY, WHOLE, ALONE } Extent;
+typedef struct {
+    Py_ssize_t stop;
+    bool closes, is_head;
+} Taken;
+
+/* The request at *at*, and, but for ANY, what is *taken*.  NULL, with or without an exception, for what is none. */
+PyObject *read_request(PyObject *reader, PyObject *data, Py_ssize_t at, Extent extent, Taken *taken);
+/* What a writer of answers gives for status, fields, content and date. */
+PyObject *write_answer(PyObject *writer, PyObject *const args[4]);
+/* Where instances of *type* have the slot *name*; -1 with TypeError where they have none. */
+Py_ssize_t slot_offset(PyTypeObject *type, const char *name);
 
 PyObject *head_reader(PyObject *module, PyObject *args);
 PyObject *answer_writer(PyObject *module, PyObject *args);
+PyObject *verbs(PyObject *module, PyObject *args);
 PyObject *combined_value(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *begins_any(PyObject *module, PyObject *const *args, Py_ssize_t count);
 

@@ -4,6 +4,7 @@
 static PyMethodDef functions[] = {
     {"head_reader", head_reader, METH_VARARGS, PyDoc_STR("See rat.http1.fastlane.reference_reader.")},
     {"answer_writer", answer_writer, METH_VARARGS, PyDoc_STR("See rat.http1.fastlane.LaneWriter.complete.")},
+    {"verbs", verbs, METH_VARARGS, PyDoc_STR("See rat.http1.engine.HttpEngine.")},
     {"combined_value", (PyCFunction)(void (*)(void))combined_value, METH_FASTCALL,
      PyDoc_STR("See rat.http1.fastlane.reference_combined_value.")},
     {"begins_any", (PyCFunction)(void (*)(void))begins_any, METH_FASTCALL,
@@ -19,10 +20,12 @@ static int execute(PyObject *module) {
     if ((st->no_trailers = PyTuple_New(0)) == NULL) return -1;
     if ((st->version = PyUnicode_InternFromString("1.1")) == NULL) return -1;
     if ((st->written = PyUnicode_InternFromString("written")) == NULL) return -1;
+    if ((st->receive_data = PyUnicode_InternFromString("receive_data")) == NULL) return -1;
     st->reader_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &reader_spec, NULL);
     st->parts_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &parts_spec, NULL);
     st->writer_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &writer_spec, NULL);
-    return st->reader_type == NULL || st->parts_type == NULL || st->writer_type == NULL ? -1 : 0;
+    st->verb_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &verb_spec, NULL);
+    return st->reader_type == NULL || st->parts_type == NULL || st->writer_type == NULL || st->verb_type == NULL ? -1 : 0;
 }
 
 static int traverse(PyObject *module, visitproc visit, void *arg) {
@@ -30,6 +33,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(st->reader_type);
     Py_VISIT(st->parts_type);
     Py_VISIT(st->writer_type);
+    Py_VISIT(st->verb_type);
     return 0;
 }
 
@@ -38,10 +42,12 @@ static int clear(PyObject *module) {
     Py_CLEAR(st->reader_type);
     Py_CLEAR(st->parts_type);
     Py_CLEAR(st->writer_type);
+    Py_CLEAR(st->verb_type);
     Py_CLEAR(st->empty);
     Py_CLEAR(st->no_trailers);
     Py_CLEAR(st->version);
     Py_CLEAR(st->written);
+    Py_CLEAR(st->receive_data);
     for (int i = 0; i < METHODS; i++) Py_CLEAR(st->methods[i]);
     return 0;
 }
