@@ -19,11 +19,14 @@ def _name(head: RequestReceived | None) -> str:
     return "a request" if head is None else f"{head.method} {head.target.decode('latin-1')}"
 
 
-def log_access(client: Any, head: RequestReceived, status: int, seconds: float) -> None:
-    """A line for an answer; *client* is its address, and no tuple on a Unix socket."""
+def log_access(client: Any, head: RequestReceived, status: int | str, seconds: float) -> None:
+    """A line for an answer; *client* is its address, and no tuple on a Unix socket.
+
+    *status* has ``cut`` behind it where the answer is not whole, and ``-`` in its place where there is none.
+    """
     address = client[0] if isinstance(client, tuple) else "-"
     target = head.target.decode("latin-1")
-    access.info('%s "%s %s" %d %.2fms', address, head.method, target, status, seconds * 1e3)
+    access.info('%s "%s %s" %s %.2fms', address, head.method, target, status, seconds * 1e3)
 
 
 def log_cut(head: RequestReceived | None, error: BaseException, *, begun: bool) -> None:

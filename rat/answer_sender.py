@@ -385,6 +385,9 @@ class AnswerSender:
         if subscription is not None:
             subscription.close()
         response, self.response = self.response, None
+        if self.service.access_log and self.head is not None:
+            status = "-" if response is None else response.status
+            log_access(self._owner.client, self.head, f"{status} cut", monotonic() - self.started)
         if response is not None:
             close(response)
         self._drop_body()

@@ -7,7 +7,7 @@ from typing import Any
 
 from rat.events import FieldLines
 from rat.fields import Headers
-from rat.pieces import Pieces
+from rat.pieces import Pieces, piece_bytes
 from rat.responses import BYTES_FIELDS, NO_FIELDS, TEXT_FIELDS, Response, checked_status
 from rat.values import DATA_VALUE, dump_data_value, dump_json, prefers_data_value
 
@@ -87,7 +87,19 @@ async def begin_stream(source: AsyncIterable[Any]) -> Response:
         first = await iterator.__anext__()
     except StopAsyncIteration:
         return Response.of(b"", NO_FIELDS)
+    if type(first) is not bytes and not isinstance(first, str):
+        await _check_piece(first, iterator)
     response = Response.of(b"", TEXT_FIELDS if isinstance(first, str) else BYTES_FIELDS)
     response.body = Pieces(iterator, (first,))
     response.is_open_ended = True
     return response
+
+
+async def _check_piece(piece: object, iterator: Any) -> None:
+    """Raises TypeError for what is no piece, when *iterator* has been closed."""
+    try:
+        piece_bytes(piece)
+    except TypeError:
+        if hasattr(iterator, "aclose"):
+            await iterator.aclose()
+        raise

@@ -407,6 +407,33 @@ async def test_a_generator_that_fails_before_its_first_piece_becomes_an_answer(i
     assert (await json_of(response))["detail"] == "query parameter count is missing"
 
 
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_generator_whose_first_piece_is_none_is_an_answer_with_an_error_id(is_async: bool) -> None:
+    app, ended = Rat(), []
+
+    if is_async:
+
+        @app.get("/")
+        async def handler(request: Request) -> AsyncIterator[Any]:
+            try:
+                yield {"a": 1}
+            finally:
+                ended.append("async")
+    else:
+
+        @app.get("/")
+        def plain_handler(request: Request) -> Iterator[Any]:
+            try:
+                yield {"a": 1}
+            finally:
+                ended.append("plain")
+
+    response = await answer(app)
+    assert response.status == 500
+    assert "error_id" in await json_of(response)
+    assert ended == ["async" if is_async else "plain"]
+
+
 async def test_a_generator_without_pieces_is_an_empty_answer() -> None:
     app = Rat()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import re
@@ -481,14 +482,22 @@ async def test_the_access_log_has_a_line_for_each_answer_and_times_that_pass_wit
             pass
         return "done"
 
+    @app.get("/fails")
+    async def fails(request: Request) -> AsyncIterator[str]:
+        yield "begun"
+        raise ValueError("in the middle")
+
     with caplog.at_level(logging.INFO, "rat.access"):
         async with serving(app, access_log=True) as server:
             await talk(server, b"GET /busy?a=1 HTTP/1.1\r\n" + HOST + b"\r\nGET /no HTTP/1.0\r\n\r\n")
-    busy_line, missing = [record.getMessage() for record in caplog.records if record.name == "rat.access"]
+            with contextlib.suppress(ConnectionError):
+                await talk(server, b"GET /fails HTTP/1.1\r\n" + HOST + b"\r\n")
+    busy_line, missing, failed = [record.getMessage() for record in caplog.records if record.name == "rat.access"]
     line = re.fullmatch(r'127\.0\.0\.1 "GET /busy\?a=1" 200 ([\d.]+)ms', busy_line)
     assert line is not None
     assert float(line[1]) >= 3.0
     assert missing.startswith('127.0.0.1 "GET /no" 404 ')
+    assert failed.startswith('127.0.0.1 "GET /fails" 200 cut ')
 
 
 @pytest.mark.parametrize(
