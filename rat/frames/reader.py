@@ -179,8 +179,8 @@ class FrameReader:
         """A large frame has begun: its payload gets memory of its own, what has come of it is there already."""
         data, start, end = self._data, self._pos + PREFIX_SIZE, self._end
         stop = min(start + size, end)
-        if start + size <= len(data) and keeps_ahead(data):
-            exact = memoryview(data)[start:]
+        if type(data) is memoryview and start + size <= len(data) and keeps_ahead(data):
+            exact = data[start:]
         else:
             exact = exact_buffer(size + PREFIX_SIZE)
             exact[: stop - start] = data[start:stop]
