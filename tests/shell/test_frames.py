@@ -435,7 +435,7 @@ async def test_a_draining_server_finishes_calls_and_takes_no_new_ones() -> None:
         return "done"
 
     async with serving(app) as server:
-        client = connect(f"rat://127.0.0.1:{server.port}", retry=Retry(attempts=1), connect_timeout=0.1)
+        client = connect(f"rat://127.0.0.1:{server.port}", retry=Retry(attempts=1), connect_timeout=5)
         async with client:
             call = asyncio.create_task(client.call("slow"))
             await client.ping()
