@@ -11,6 +11,7 @@ from rat.config import FrameLimits
 from rat.errors import CallError, ConnectionLost, RemoteProtocolError
 from rat.frames import events
 from rat.frames.engine import FramesEngine
+from rat.frames.tables import ConnectionState
 from rat.peer import Link, Peer
 
 __all__ = ["ClientPeer"]
@@ -77,6 +78,12 @@ class ClientPeer(Peer):
         if goaway.code != "drain":
             self._why = ConnectionLost(f"the server refused this side: {goaway.message}")
         self.finish()
+
+    def finish(self) -> None:
+        """No new calls; and a server that sends no more will not answer those in flight either: they fail."""
+        super().finish()
+        if self.engine.state is ConnectionState.CLOSED:
+            self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Every call in flight has lost its answer."""

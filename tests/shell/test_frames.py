@@ -435,7 +435,7 @@ async def test_a_draining_server_finishes_calls_and_takes_no_new_ones() -> None:
         return "done"
 
     async with serving(app) as server:
-        client = connect(f"rat://127.0.0.1:{server.port}", retry=Retry(attempts=1), connect_timeout=5)
+        client = connect(f"rat://127.0.0.1:{server.port}", retry=Retry(attempts=1), connect_timeout=0.5)
         async with client:
             call = asyncio.create_task(client.call("slow"))
             await client.ping()
@@ -448,6 +448,25 @@ async def test_a_draining_server_finishes_calls_and_takes_no_new_ones() -> None:
             release.set()
             assert await call == "done"
             assert await closing == 0
+
+
+async def test_a_server_that_ends_without_an_answer_fails_what_waits_for_one() -> None:
+    app = make_app()
+
+    @app.call("never")
+    async def never(request: CallRequest) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    async with serving(app) as server, connect(f"rat://127.0.0.1:{server.port}") as client:
+        async with client.stream("sum") as stream:
+            call = asyncio.create_task(client.call("never"))
+            await client.ping()
+            async with asyncio.timeout(5):
+                await server.close(grace=0)
+                with pytest.raises(ConnectionLost, match="the connection was lost"):
+                    await call
+                with pytest.raises(ConnectionLost, match="the connection was lost"):
+                    await stream.result()
 
 
 async def test_a_client_connects_again_when_the_server_comes_back() -> None:
