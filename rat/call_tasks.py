@@ -135,13 +135,14 @@ class CallTasks:
 
     def _over(self, stream_id: int) -> None:
         self.deadlines.pop(stream_id, None)
+        self._late.pop(stream_id, None)
         self._streaming.pop(stream_id, None)
         self._owner.let_go(stream_id)
 
     def _cancelled(self, stream_id: int) -> None:
         """A call is given up: because the caller wants no more, its time is over, or the connection ends."""
         owner = self._owner
-        is_late = self._late.pop(stream_id, stream_id) is None
+        is_late = stream_id in self._late
         if owner.is_lost or not owner.engine.is_live(stream_id):
             return
         if is_late:

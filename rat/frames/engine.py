@@ -14,14 +14,13 @@ from rat.config import FrameLimits
 from rat.errors import CodecError, RemoteProtocolError
 from rat.events import CLOSED, NEED_DATA, PAUSED, Signal
 from rat.frames import events
-from rat.frames.held import FrameHolder, room_made
+from rat.frames.held import FrameHolder
 from rat.frames.holding import COUNTED_CALL
 from rat.frames.payloads import call_from_value, error_from_value, goaway_from_value, pack_goaway
 from rat.frames.pieces import BETWEEN_PIECES, Pieces
 from rat.frames.reader import FrameReader
 from rat.frames.settings import FEATURES, accept, agree, offer, pack_hello, parse_hello
-from rat.frames.streams import MAX_CREDIT, Stream
-from rat.frames.tables import CALLEE_SENDS, CALLER_SENDS, CONNECTION, ConnectionState, StreamState
+from rat.frames.tables import CONNECTION, ConnectionState, StreamState
 from rat.frames.values import Values
 
 __all__ = ["FramesEngine"]
@@ -344,73 +343,6 @@ class FramesEngine(FrameHolder):
 
     def _remote_calls(self) -> int:
         return sum(1 for stream_id in self._calls if stream_id & 1 == self._parity)
-
-    def _step(self, kind: Kind, stream_id: int) -> Stream | None:
-        """The call that a frame of the peer belongs to, moved on; None if it is over: the frame was under way."""
-        is_remote = stream_id & 1 == self._parity
-        if stream_id not in self._calls:
-            if stream_id > (self._last_remote if is_remote else self._last_local):
-                raise self._refuse("protocol", f"{kind.name} frame on stream {stream_id}, which was never opened")
-            return None
-        stream = self._stream(stream_id)
-        becomes = (CALLER_SENDS if is_remote else CALLEE_SENDS)[stream.state].get(kind)
-        if becomes is None:
-            raise self._refuse("protocol", f"{kind.name} frame on stream {stream_id}, and {stream.state.value}"
-                               if kind in (Kind.ITEM, Kind.DATA, Kind.END)
-                               else f"{kind.name} frame on stream {stream_id} from the wrong side")  # fmt: skip
-        if becomes is StreamState.OVER:
-            del self._calls[stream_id]
-        stream.state = becomes
-        return stream
-
-    def _receive_value(
-        self, kind: Kind, flags: int, stream_id: int, payload: bytes | memoryview, is_owned: bool
-    ) -> events.Event | None:
-        stream = self._step(kind, stream_id)
-        size, length, over = 0, len(payload), None
-        if kind is Kind.ITEM and stream is not None:
-            size = stream.receive_value(length)
-            if size < 0:
-                raise self._overrun(kind, stream_id, length, stream)
-            if not (self._holding or self._held()).add(stream_id, length):
-                over = self._hold(stream_id, length)
-                if over is not None and over.stream_id == stream_id and not flags & _SHARED:
-                    return over
-        # Decoded also when nobody wants it any more: the tables have to follow.
-        value = self._decode(kind, flags, stream_id, payload, is_owned)
-        if stream is None:
-            return None
-        if kind is Kind.RESULT:
-            return events.Result(stream_id, value)
-        item = events.Item(stream_id, value, size, length)
-        return item if over is None else room_made(over, item)
-
-    def _receive_blob(self, stream_id: int, payload: bytes | memoryview, is_owned: bool) -> events.Event | None:
-        if not payload:
-            raise self._refuse("protocol", f"DATA frame on stream {stream_id} without data")
-        stream = self._step(Kind.DATA, stream_id)
-        if stream is None:
-            return None
-        size = stream.receive_data(len(payload))
-        if size < 0:
-            raise self._overrun(Kind.DATA, stream_id, len(payload), stream)
-        over = None if (self._holding or self._held()).add(stream_id, size) else self._hold(stream_id, size)
-        data = events.Data(stream_id, payload if is_owned else bytes(payload), size)
-        return data if over is None else room_made(over, data)
-
-    def _overrun(self, kind: Kind, stream_id: int, size: int, stream: Stream) -> RemoteProtocolError:
-        return self._refuse("credit", f"{kind.name} frame of {size} bytes on stream {stream_id}, credit "
-                            f"{stream.receive_credit}")  # fmt: skip
-
-    def _receive_credit(self, stream_id: int, amount: int) -> events.Event | None:
-        stream = self._step(Kind.CREDIT, stream_id)
-        if stream is None:
-            return None
-        if amount == 0 or stream.send_credit + amount > MAX_CREDIT:
-            raise self._refuse("credit", f"CREDIT of {amount} bytes on stream {stream_id}, which has "
-                               f"{stream.send_credit} and may have {MAX_CREDIT}")  # fmt: skip
-        stream.send_credit += amount
-        return events.Credit(stream_id, amount)
 
     def _receive_error(self, stream_id: int, payload: bytes | memoryview) -> events.Event | None:
         error = error_from_value(stream_id, self._decode(Kind.ERROR, 0, stream_id, payload, True))

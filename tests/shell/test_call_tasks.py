@@ -17,10 +17,11 @@ from rat.client import connect
 from rat.codec.frame import Kind, pack_frame
 from rat.config import FrameLimits
 from rat.errors import CallError
+from rat.frames_protocol import FramesProtocol
 from rat.procedures import CallRequest, begins_later
 from tests.frames.support import call_frame, kinds
 from tests.shell.test_frames import both, raw, wait_for
-from tests.support.serving import serving
+from tests.support.serving import SteppedClock, serving
 
 COUNT = 40
 WHO: ContextVar[list[int]] = ContextVar("WHO")
@@ -385,3 +386,27 @@ async def test_a_handler_that_gives_its_connection_up_in_its_first_step() -> Non
         with suppress(ConnectionResetError):
             assert await peer.reader.read() == b""
         assert server.service.counters.handler_errors == 0
+
+
+async def test_of_a_call_that_answers_though_its_time_is_over_nothing_is_kept() -> None:
+    app, clock = make_app(), SteppedClock()
+
+    @app.call("stubborn")
+    async def stubborn(request: CallRequest) -> str:
+        with suppress(asyncio.CancelledError):
+            await asyncio.get_running_loop().create_future()
+        return "all the same"
+
+    async with both(app, clock=clock) as (server, client), asyncio.timeout(5):
+        peer = await client.connected()
+        # Another call is at work all the time: the record of them stays.
+        peer.begin("stubborn", (), {}, None, is_open=False)
+        _, answer = peer.begin("stubborn", (), {}, {"deadline": 5}, is_open=False)
+        await client.ping()
+        clock.time += 6
+        server.sweep()
+        assert await answer == "all the same"
+        [connection] = server.service.connections
+        assert isinstance(connection, FramesProtocol)
+        assert connection._work is not None
+        assert (len(connection._work), connection._work._late) == (1, {})
