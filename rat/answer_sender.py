@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from rat.answer_log import close, log_access, log_cut, log_refused
 from rat.coding import COMPRESS_FROM, coded, plain_fields
 from rat.errors import ClientDisconnected, LocalProtocolError
-from rat.event_sender import send_events
 from rat.events import (
     CompleteResponse,
     FieldLines,
@@ -27,13 +26,12 @@ from rat.events import (
 )
 from rat.eventstream import EventStream
 from rat.messages import Request
-from rat.pieces import Pieces, piece_bytes
+from rat.piece_sender import send_pieces
 from rat.problems import problem
 from rat.responses import Deferred, Response
 from rat.sendfile import send_region
 from rat.stages import Cause, Stage
 from rat.stream.compress import CompressedPieces
-from rat.stream.heartbeat import EventBytes
 from rat.tasks import raise_from_loop
 
 if TYPE_CHECKING:
@@ -44,9 +42,6 @@ if TYPE_CHECKING:
     from rat.stream.subscription import Subscription
 
 __all__ = ["AnswerSender", "Owner"]
-
-_YIELD_AFTER = 1024 * 1024
-"""Bytes after which a producer that never waits gives way to other connections."""
 
 # Looking a member up on its class costs 50 ns in CPython 3.11, a global 5.
 _IDLE: Final = Stage.IDLE
@@ -237,10 +232,7 @@ class AnswerSender:
                 # It was still being made when the others were told.
                 self.cause = Cause.DRAINING
                 raise asyncio.CancelledError
-            if type(iterator) is EventBytes:
-                await send_events(self, iterator, _YIELD_AFTER)
-            else:
-                await self._iterate(iterator)
+            await send_pieces(self, iterator)
         except asyncio.CancelledError:
             if self.cause not in (Cause.DRAINING, Cause.HALF_CLOSED) or not isinstance(response, EventStream):
                 # An answer that is broken off must not look whole.
@@ -258,30 +250,6 @@ class AnswerSender:
                 await close()
         if goodbye:
             flow.write(cast(Any, engine.send(ResponseContent(goodbye))))
-
-    async def _iterate(self, iterator: AsyncIterator[bytes]) -> None:
-        """Send the pieces as they come; they come no faster than the client reads."""
-        content, flow = self.engine.content, self.flow
-        since_yield = 0
-        if type(iterator) is Pieces:
-            # One coroutine less for each piece.
-            if iterator.has_first:
-                flow.write(content(await iterator.__anext__()))  # type: ignore[arg-type]
-            iterator = iterator.source
-        async for piece in iterator:
-            if type(piece) is not bytes:
-                piece = piece_bytes(piece)
-            flow.write(content(piece))  # type: ignore[arg-type]
-            if flow.write_paused:
-                await flow.drain()
-                since_yield = 0
-            else:
-                since_yield += len(piece) + 1024
-                if since_yield > _YIELD_AFTER:
-                    since_yield = 0
-                    await asyncio.sleep(0)
-            if flow.transport.is_closing():
-                raise ClientDisconnected("the client left while the answer was being sent")
 
     def _broadcast(self, response: EventStream, subscription: Subscription) -> None:
         """Let the hub write to the transport itself, one call for an event.

@@ -82,7 +82,7 @@ ROOMS = {
             "rat.answer_log",
             "rat.answer_sender",
             "rat.call_tasks",
-            "rat.event_sender",
+            "rat.piece_sender",
             "rat.exchange",
             "rat.frames_protocol",
             "rat.link",
