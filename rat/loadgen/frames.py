@@ -203,6 +203,9 @@ class _Caller(asyncio.Protocol):
                 self.call(answers)
         if not self.sent:
             self._idle.set()
+            if load.running and self._next > 1:
+                # Every call was refused: nothing more will come.
+                load.ended.set()
 
     def connection_lost(self, error: Exception | None) -> None:
         if not self._aborted:
