@@ -23,6 +23,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
+# Where it is set, every process of the suite compiles all modules anew: half of what a short command costs.
+export PYTHONDONTWRITEBYTECODE :=
+
 ifdef PYTHON
 VENV ?= .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' || echo broken)
 export PYTHON

@@ -159,6 +159,7 @@ def modules() -> dict[str, Path]:
 MODULES = modules()
 
 
+@cache
 def room_of(module: str) -> str | None:
     best: tuple[int, str] | None = None
     for name, room in ROOMS.items():

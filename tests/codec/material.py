@@ -31,7 +31,7 @@ def _codecs() -> list[ModuleType]:
 CODECS = _codecs()
 """The reference, and the native codec where it was built: a generated value costs more than what is done with it."""
 
-thorough = examples(100)
+thorough = examples(60)
 """For the tests that everything else leans on."""
 quick = examples(20)
 

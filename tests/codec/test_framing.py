@@ -139,7 +139,7 @@ def wire_of(frames: list[tuple[Any, int, str]], message_of: Any) -> bytes:
     return wire
 
 
-@examples(300)
+@examples(100)
 @given(frames=st.lists(FRAMES, max_size=12), cut=st.integers(0, 40), has_tables=st.booleans(), last=st.integers(0, 3))
 def test_the_calls_of_a_buffer(frames: list[tuple[Any, int, str]], cut: int, has_tables: bool, last: int) -> None:
     wire = wire_of(frames, Encoder().encode if has_tables else encode)

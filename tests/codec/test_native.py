@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from rat.codec import CodecError, reference
 from rat.codec.scalar_writer import varint
-from tests.codec.material import full_values, quick, same, thorough
+from tests.codec.material import full_values, quick, same
 from tests.support.examples import examples
 
 native = pytest.importorskip("rat.codec.native", exc_type=ImportError)
@@ -39,7 +39,7 @@ class Opaque:
     """Nothing that has a form."""
 
 
-@thorough
+@examples(50)
 @given(full_values, st.data())
 def test_same_words_for_bytes_that_are_wrong(value: Any, data: st.DataObject) -> None:
     wire = bytearray(reference.encode(value))
@@ -51,7 +51,7 @@ def test_same_words_for_bytes_that_are_wrong(value: Any, data: st.DataObject) ->
         assert same(mine, theirs)
 
 
-@examples(40)
+@examples(25)
 @given(
     full_values, st.integers(0, 3), st.sampled_from([Opaque(), "\ud800", {1: 2}, {"\udfff": 1}, {"k" * 70: Opaque()}])
 )

@@ -39,7 +39,7 @@ def outcome(decode, data):
         return str(error)
 
 chance = random.Random(5)
-for number in range(3000):
+for number in range(1000):
     wire = bytearray(reference.encode(values[number % len(values)]))[: chance.randrange(1, 900)]
     wire[chance.randrange(len(wire))] = chance.randrange(256)
     assert outcome(native.decode, wire) == outcome(reference.decode, wire), wire.hex()
@@ -53,6 +53,8 @@ def test_public_api_alone(tmp_path: Path) -> None:
     pytest.importorskip("setuptools")
     tree = tmp_path / "tree"
     shutil.copytree(ROOT / "rat", tree / "rat", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    for name in ("http1/native", "native"):  # other modules in C, which look behind nothing and are optional
+        shutil.rmtree(tree / "rat" / name)
     (tree / "tests" / "codec").mkdir(parents=True)
     for name in ("setup.py", "LICENSE", "tests/__init__.py", "tests/codec/__init__.py", "tests/codec/operations.py"):
         shutil.copy(ROOT / name, tree / name)

@@ -555,7 +555,7 @@ VALUES = st.recursive(
 STEPS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 5), VALUES), max_size=40)
 
 
-@examples(150)
+@examples(75)
 @given(
     steps=STEPS,
     features=st.sampled_from(EACH_FEATURE),

@@ -287,7 +287,7 @@ def test_a_stream_that_this_side_asked_for_and_does_not_read_is_cancelled() -> N
 # -- the count
 
 
-@examples(200)
+@examples(80)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(2, 252)), max_size=60))
 def test_the_count_is_what_is_unread_and_nothing_when_all_is_read_or_gone(steps: list[tuple[int, int, int]]) -> None:
     server = opened(LIMITS, 3)

@@ -169,7 +169,7 @@ CALLS = st.tuples(
 )
 
 
-@examples(300)
+@examples(120)
 @given(
     calls=st.lists(CALLS, max_size=12),
     features=st.sampled_from([PLAIN, frozenset({"tables"}), frozenset(FEATURES)]),
