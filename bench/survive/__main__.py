@@ -11,6 +11,7 @@ import sys
 import time
 
 from bench.survive.crowd import CROWD
+from bench.survive.framed import FRAMED
 from bench.survive.rude import RUDE
 from bench.survive.slow import SLOW
 from bench.survive.stand import Stand
@@ -76,7 +77,7 @@ async def attack(table: Table, stand: Stand, one: Attack, quick: bool) -> None:
 
 
 async def run(table: Table, loop: str, quick: bool, only: list[str]) -> None:
-    chosen = [one for one in (*SLOW, *RUDE, *STOPS, *CROWD) if not only or one.name in only]
+    chosen = [one for one in (*SLOW, *FRAMED, *RUDE, *STOPS, *CROWD) if not only or one.name in only]
     shared = [one for one in chosen if not one.is_alone]
     if shared:
         async with Stand(loop) as stand:

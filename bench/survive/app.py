@@ -7,7 +7,7 @@ import os
 from collections.abc import AsyncIterator
 from typing import Any
 
-from rat import EventStream, FileResponse, Rat, Request, Response
+from rat import CallRequest, EventStream, FileResponse, Rat, Request, Response
 
 app = Rat()
 PIECE = b"x" * 65536
@@ -88,6 +88,17 @@ async def chatter(request: Request) -> EventStream:
             await asyncio.sleep(0.01)
 
     return EventStream(produce())
+
+
+@app.call("keep")
+async def keep(request: CallRequest) -> None:
+    """Never reads what the caller sends, and never answers."""
+    await asyncio.get_running_loop().create_future()
+
+
+@app.call("bulk")
+def bulk_call(request: CallRequest) -> bytes:
+    return BULK
 
 
 @app.post("/publish")

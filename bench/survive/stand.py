@@ -22,7 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 APP = Path(__file__).with_name("app.py")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 CLOCK = os.sysconf("SC_CLK_TCK")
-SHORT = ("timeouts.head=2", "timeouts.body_stall=2", "timeouts.write_stall=3", "timeouts.linger=0.5")
+SHORT = ("timeouts.head=2", "timeouts.body_stall=2", "timeouts.write_stall=3", "timeouts.linger=0.5",
+         "frames.frame_timeout=2")  # fmt: skip
 """Deadlines short enough to be met within an attack."""
 
 
