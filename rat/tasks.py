@@ -10,7 +10,6 @@ attribute added, no context variable set.
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from abc import abstractmethod
 from asyncio.tasks import _enter_task, _leave_task, _register_task, _unregister_task
@@ -21,6 +20,8 @@ from itertools import count, repeat
 from types import CoroutineType, coroutine
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import getweakrefcount
+
+from rat.compiled import compiled
 
 __all__ = ["EAGER", "Begun", "StandingTask", "first_step", "raise_from_loop", "spawn"]
 
@@ -289,22 +290,7 @@ class ReferenceSeat:
     def replace(self) -> None: ...
 
 
-def _choose() -> Any:
-    wanted = os.environ.get("RAT_TASKS", "")
-    if wanted not in ("", "native", "reference"):
-        raise ImportError(f"RAT_TASKS is {wanted!r}, and may be 'native' or 'reference'")
-    if wanted != "reference":
-        try:
-            import rat._tasks
-        except ImportError as error:  # not built, or not for this interpreter
-            if wanted == "native":
-                raise ImportError("RAT_TASKS is 'native', and rat._tasks is not built") from error
-        else:
-            return rat._tasks
-    return None
-
-
-_native: Final = _choose()
+_native: Final = compiled("rat._tasks", "RAT_TASKS")
 implementation: Final = "reference" if _native is None else "native"
 """Which Seat and ``first_step`` are used; the environment variable ``RAT_TASKS`` decides for those who want to."""
 if TYPE_CHECKING or _native is None:
