@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import re
 import shutil
 import sys
@@ -90,6 +91,7 @@ async def run_console(app: Rat, block: Block, page: str, directory: Path) -> Non
 @pytest.mark.parametrize("page", [page for page in PAGES if runnable(page)])
 async def test_every_example_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
     (tmp_path / "FILE").write_bytes(bytes(range(256)) * 1024)
     module = ModuleType("page")
     monkeypatch.setitem(sys.modules, "page", module)
