@@ -5,8 +5,6 @@ from __future__ import annotations
 import gc
 import importlib.util
 import inspect
-import os
-import subprocess
 import sys
 from types import ModuleType
 from typing import Any
@@ -17,6 +15,7 @@ from hypothesis import strategies as st
 
 from rat import responses as ours
 from rat.messages import Request, new_request
+from tests.support.allocations import can_fail, refusals_of
 from tests.support.examples import examples
 
 native: Any = pytest.importorskip("rat._messages", reason="what makes messages in C is not built")
@@ -174,9 +173,9 @@ def test_no_reference_is_lost() -> None:
 
 
 SWEEP = """
-import _testcapi
 from rat import _messages
 from rat.responses import Response
+from tests.support.allocations import refusals
 
 class Bare:
     __slots__ = ("a", "b")
@@ -190,30 +189,12 @@ for operation in (
     lambda: Response.of(body, ()),
     lambda: _messages.maker(Bare, ("a", "b"), (), (1,))(2).a,
 ):
-    expected, first = operation(), 0
-    while True:
-        _testcapi.set_nomemory(first, first + 1)
-        try:
-            value = operation()
-        except MemoryError:
-            value = None
-        finally:
-            _testcapi.remove_mem_hooks()
-        if value is not None:
-            break
-        first += 1
-    print(first)
-    assert type(operation()) is type(expected)
+    print(refusals(lambda: operation))
 """
 
 
-@pytest.mark.skipif(importlib.util.find_spec("_testcapi") is None, reason="_testcapi makes allocations fail")
+@can_fail
 def test_every_allocation_may_fail() -> None:
-    environment = {**os.environ, "PYTHONMALLOC": "debug", "RAT_MESSAGES": "native"}
-    done = subprocess.run(
-        [sys.executable, "-c", SWEEP], env=environment, capture_output=True, text=True, check=False, timeout=60
-    )
-    assert done.returncode == 0, done.stderr
-    counts = [int(count) for count in done.stdout.split()]
+    counts = refusals_of(SWEEP, RAT_MESSAGES="native")
     assert len(counts) == 5
     assert all(counts)

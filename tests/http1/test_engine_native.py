@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import gc
-import importlib.util
-import os
 import random
-import subprocess
 import sys
 from typing import Any
 
@@ -18,6 +15,7 @@ from rat.events import CompleteResponse, ContentReceived, EndOfMessage, RequestR
 from rat.http1.engine import HttpEngine, ReferenceEngine
 from tests.http1.feeding import ATTRIBUTES, DATE
 from tests.http1.heads import CLIENTS, mutated, wires
+from tests.support.allocations import can_fail, refusals_of
 from tests.support.examples import seed, times
 
 native: Any = pytest.importorskip("rat.http1._lane", reason="the verbs in C are not built")
@@ -166,10 +164,10 @@ def test_no_reference_is_lost() -> None:
 
 
 SWEEP = """
-import _testcapi
 from rat.config import Limits
 from rat.http1 import _lane
 from rat.http1.engine import HttpEngine, ReferenceEngine
+from tests.support.allocations import refusals
 
 one = b"POST /a?b HTTP/1.1\\r\\nHost: example.org\\r\\nContent-Length: 3\\r\\n\\r\\nabc"
 engine = HttpEngine(Limits(), date=lambda: b"now")
@@ -193,32 +191,12 @@ def made():
     return lambda: _lane.verbs(ReferenceEngine, marks)
 
 for prepare in (alone, behind, answered, made):
-    expected, first = prepare()(), 0
-    assert expected is not None
-    while True:
-        operation = prepare()
-        _testcapi.set_nomemory(first, first + 1)
-        try:
-            value = operation()
-        except MemoryError:
-            value = None
-        finally:
-            _testcapi.remove_mem_hooks()
-        if value is not None:
-            break
-        first += 1
-    print(first)
-    assert type(value) is type(expected)
+    print(refusals(prepare))
 """
 
 
-@pytest.mark.skipif(importlib.util.find_spec("_testcapi") is None, reason="_testcapi makes allocations fail")
+@can_fail
 def test_every_allocation_may_fail() -> None:
-    environment = {**os.environ, "PYTHONMALLOC": "debug", "RAT_LANE": "native"}
-    done = subprocess.run(
-        [sys.executable, "-c", SWEEP], env=environment, capture_output=True, text=True, check=False, timeout=60
-    )
-    assert done.returncode == 0, done.stderr
-    counts = [int(count) for count in done.stdout.split()]
+    counts = refusals_of(SWEEP, RAT_LANE="native")
     assert len(counts) == 4
     assert all(counts)

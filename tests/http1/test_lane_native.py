@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import importlib.util
 import os
 import random
 import subprocess
@@ -17,6 +16,7 @@ from rat.events import KeptFields, RequestReceived
 from rat.http1 import fastlane, fieldsearch
 from tests.http1.feeding import ATTRIBUTES
 from tests.http1.heads import CLIENTS, mutated, wires
+from tests.support.allocations import can_fail, refusals_of
 from tests.support.examples import seed, times
 
 native: Any = pytest.importorskip("rat.http1._lane", reason="the reader in C is not built")
@@ -243,10 +243,11 @@ def test_an_answer_that_the_method_refuses_is_refused() -> None:
 
 
 SWEEP = """
-import _testcapi, faulthandler
+import faulthandler
 faulthandler.enable()
 from rat.events import KeptFields, RequestReceived
 from rat.http1 import _lane, fastlane
+from tests.support.allocations import refusals
 
 read = _lane.head_reader(RequestReceived, 100, 8192)
 wire = b"BREW /a?b HTTP/1.1\\r\\nHost: a\\r\\nX: 1\\r\\nx: 2\\r\\nContent-Length: 3\\r\\n\\r\\nabc"
@@ -267,31 +268,13 @@ def operations():
         yield lambda: writer.write(*answer)
 
 for operation in operations():
-    expected, first = operation(), 0
-    while True:
-        _testcapi.set_nomemory(first, first + 1)
-        try:
-            value = operation()
-        except MemoryError:
-            value = None
-        finally:
-            _testcapi.remove_mem_hooks()
-        if value is not None:
-            break
-        first += 1
-    print(first)
-    assert type(operation()) is type(expected)
+    print(refusals(lambda: operation))
 """
 
 
-@pytest.mark.skipif(importlib.util.find_spec("_testcapi") is None, reason="_testcapi makes allocations fail")
+@can_fail
 def test_every_allocation_may_fail() -> None:
-    environment = {**os.environ, "PYTHONMALLOC": "debug", "RAT_LANE": "native"}
-    done = subprocess.run(
-        [sys.executable, "-c", SWEEP], env=environment, capture_output=True, text=True, check=False, timeout=60
-    )
-    assert done.returncode == 0, done.stderr
-    counts = [int(count) for count in done.stdout.split()]
+    counts = refusals_of(SWEEP, RAT_LANE="native")
     assert len(counts) == 9
     assert all(counts[:5])
 

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from rat import tasks as ours
+from tests.support.allocations import can_fail, refusals_of
 
 VARIABLE: contextvars.ContextVar[Any] = contextvars.ContextVar("VARIABLE")
 BASE: contextvars.ContextVar[list[int]] = contextvars.ContextVar("BASE")
@@ -563,9 +564,10 @@ def test_which_one_is_used_can_be_chosen() -> None:
 
 
 SWEEP = """
-import _testcapi, asyncio, contextvars, faulthandler
+import asyncio, contextvars, faulthandler
 faulthandler.enable()
 from rat import _tasks, tasks
+from tests.support.allocations import refusals
 
 VARIABLE = contextvars.ContextVar("VARIABLE", default="unset")
 VARIABLE.set("before")
@@ -598,20 +600,7 @@ def operations(standing):
 def sweep(standing):
     task = standing._task
     for operation in operations(standing):
-        expected, first = operation(), 0
-        while True:
-            _testcapi.set_nomemory(first, first + 1)
-            try:
-                value = operation()
-            except MemoryError:
-                value = None
-            finally:
-                _testcapi.remove_mem_hooks()
-            if value is not None:
-                break
-            first += 1
-        print(first)
-        assert type(operation()) is type(expected)
+        print(refusals(lambda: operation))
         assert asyncio.current_task(loop) is None
     assert standing._task is task and not standing.replaced
     standing.call(VARIABLE.set, "after")
@@ -626,12 +615,7 @@ loop.run_until_complete(standing.close())
 """
 
 
-@pytest.mark.skipif(importlib.util.find_spec("_testcapi") is None, reason="_testcapi makes allocations fail")
+@can_fail
 @pytest.mark.skipif(importlib.util.find_spec("rat._tasks") is None, reason="rat._tasks is not built")
 def test_every_allocation_may_fail() -> None:
-    environment = {**os.environ, "PYTHONMALLOC": "debug", "RAT_TASKS": "native", "PYTHONWARNINGS": "ignore"}
-    done = subprocess.run(
-        [sys.executable, "-c", SWEEP], env=environment, capture_output=True, text=True, check=False, timeout=60
-    )
-    assert done.returncode == 0, done.stderr
-    assert len(done.stdout.split()) == 6
+    assert len(refusals_of(SWEEP, RAT_TASKS="native", PYTHONWARNINGS="ignore")) == 6
