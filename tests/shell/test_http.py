@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import json
 import logging
 import re
@@ -454,6 +455,55 @@ async def test_what_a_plain_handler_raises_is_its_own(
         assert server.statistics()["handler_errors"] == 1
         assert server.statistics()["disconnects"] == 0
     error.__traceback__ = None
+
+
+async def test_what_is_closed_with_an_answer_is_closed_as_the_task_that_made_it() -> None:
+    app = Rat()
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
+    seen: list[object] = []
+
+    @app.get("/closing")
+    async def closing(request: Request) -> Response:
+        task, token = asyncio.current_task(), variable.set("mine")
+        seen.append(variable.get())
+
+        def close() -> None:
+            assert task is not None
+            seen.append(asyncio.current_task() is task)
+            variable.reset(token)
+
+        response = Response(b"closed")
+        response.on_close(close)
+        return response
+
+    async with serving(app) as server, connect(server) as client:
+        for _ in range(3):
+            await client.send(b"GET /closing HTTP/1.1\r\n" + HOST + b"\r\n")
+            assert (await client.answer()).content == b"closed"
+    assert seen == ["mine", True] * 3
+
+
+@pytest.mark.parametrize("way", ["status", "field", "length"])
+async def test_an_answer_that_was_spoilt_is_not_sent_and_the_client_is_not_left_waiting(
+    way: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL, "rat")
+    app = Rat()
+
+    @app.get("/spoilt")
+    async def spoilt(request: Request) -> Response:
+        response: Any = Response(b"spoilt", headers={"content-length": "1"} if way == "length" else None)
+        if way == "status":
+            response.status = "200"
+        elif way == "field":
+            response.replace_fields([(b"x", None)])
+        return response  # type: ignore[no-any-return]
+
+    async with serving(app) as server, connect(server) as client:
+        await client.send(b"GET /spoilt HTTP/1.1\r\n" + HOST + b"\r\n")
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            assert (await asyncio.wait_for(client.answer(), 5)).status == 500
+        assert server.statistics()["handler_errors"] == 1
 
 
 async def test_unread_content_is_passed_over_or_the_connection_closed() -> None:
