@@ -47,7 +47,8 @@ class Watchdog:
         now = time.monotonic()
         if now - self._armed > _REARMED:
             self._armed = now
-            faulthandler.dump_traceback_later(_STALLED + _REARMED, file=self._stderr)
+            seconds = _STALLED * settings().max_examples / 100  # a property of the long suite may take its time
+            faulthandler.dump_traceback_later(seconds + _REARMED, file=self._stderr)
 
     def pytest_unconfigure(self) -> None:
         faulthandler.cancel_dump_traceback_later()

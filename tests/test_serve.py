@@ -18,6 +18,7 @@ from rat.cli import main
 
 APP = """
 import asyncio
+import os
 from rat import Rat
 
 app = Rat()
@@ -29,7 +30,8 @@ def index(request):
 @app.get("/slow")
 async def slow(request):
     yield "begun "
-    await asyncio.sleep(0.3)
+    while not os.path.exists("go"):
+        await asyncio.sleep(0.01)
     yield "done"
 
 @app.get("/exit/plain")
@@ -135,6 +137,9 @@ def test_a_signal_lets_an_answer_in_flight_finish(directory: Path, number: signa
         answer = connection.getresponse()
         assert answer.read1() == b"begun "
         served.signal(number)
+        assert served.process.stderr is not None
+        assert "finishing 1 connection\n" in served.process.stderr.readline()
+        (directory / "go").touch()
         assert answer.read() == b"done"
         assert served.ended() == 0
         connection.close()

@@ -15,7 +15,10 @@ def test_a_socket_that_was_left_behind_is_replaced(tmp_path: Path) -> None:
     path = str(tmp_path / "s")
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(path)
-    bind_unix(path, 1).close()
+    with bind_unix(path, 1) as listener, socket.socket(socket.AF_UNIX) as client:
+        listener.listen()
+        client.connect(path)
+        listener.accept()[0].close()
 
 
 @pytest.mark.parametrize("what", ["file", "link to a file", "directory", "socket in use"])

@@ -462,6 +462,7 @@ async def test_who_waits_for_all_tasks_waits_for_those_with_work(stand: Stand) -
 
 async def test_closed_before_it_was_used(tasks: ModuleType) -> None:
     await tasks.StandingTask(asyncio.get_running_loop(), contextvars.copy_context()).close()
+    assert len(asyncio.all_tasks()) == 1
 
 
 async def test_what_is_called_gets_its_arguments_and_what_it_raises_comes_out(stand: Stand) -> None:
