@@ -51,7 +51,8 @@ def prepare(work: Path) -> Path:
 
 def takes_part(peer: Peer, work: Workload, quick: bool, named: bool) -> bool:
     """Whether *peer* has a turn in *work*."""
-    return work.asks in peer.asks and (named or peer.core or (work.main and not quick))
+    kind = work.floor_kind if peer.name == FLOOR else work.asks
+    return kind in peer.asks and (named or peer.core or (work.main and not quick))
 
 
 def arguments_of(arguments: list[str]) -> argparse.Namespace:
@@ -232,7 +233,7 @@ def run(args: argparse.Namespace, peers: list[Peer], skipped: dict[str, str], wo
     pace = Pace(cores.server)
     wrk = {"auto": None, "wrk": True, "own": False}[args.client]
     client = Client(files=files, work=work_directory, cores=cores, pace=pace, wrk=wrk)
-    if not client.wrk:
+    if not client.wrk and args.client == "auto":
         print("skipped   wrk: not installed, small requests come from `rat bench`", file=sys.stderr)
     fleet = Fleet(files=files, work=work_directory, cores=cores)
     try:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,9 @@ def test_the_machine_is_described() -> None:
     assert found["processor"]
     cores = choose_cores()
     assert cores.used is None or len(set(cores.used)) == 2
+
+
+def test_a_new_kind_of_question_is_set_beside_a_floor_that_does_not_know_it() -> None:
+    work = replace(next(work for work in WORKLOADS if work.name == "get"), asks="shout", floor="hello")
+    one = peer.Peer("x", lambda start: [], frozenset({"shout"}))
+    assert [each.name for each in [*PEERS, one] if takes_part(each, work, quick=False, named=True)] == ["floor", "x"]
