@@ -15,9 +15,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+from bench.cases import CASES
 from bench.harness.environment import ROOT
 
 NOISE = 0.01
+UNSTEADY = {case.name for case in CASES if not case.exact}
 TIMEOUT = 600.0
 
 
@@ -101,6 +103,10 @@ def of_tree(tree: Path) -> dict[str, float]:
     return counts
 
 
+def _mark(change: float) -> str:
+    return "  more" if change > NOISE else "  less" if change < -NOISE else ""
+
+
 def lines(old: dict[str, float], new: dict[str, float]) -> list[str]:
     """The table."""
     found = [f"{'':36} {'before':>10} {'now':>10} {'change':>8}"]
@@ -110,7 +116,7 @@ def lines(old: dict[str, float], new: dict[str, float]) -> list[str]:
             found.append(f"{name:36} {'-':>10} {instructions:10,.0f}")
             continue
         change = instructions / before - 1.0
-        mark = "  more" if change > NOISE else "  less" if change < -NOISE else ""
+        mark = "  varies by itself" if name in UNSTEADY else _mark(change)
         found.append(f"{name:36} {before:10,.0f} {instructions:10,.0f} {change:+8.1%}{mark}")
     found += [f"{name:36} {old[name]:10,.0f} {'-':>10}" for name in old if name not in new]
     return found
