@@ -201,9 +201,9 @@ def measure_all(
     needs = {work.name: expected(work, len(due[work.name]), rounds[work.name]) for work in works}
     measured: dict[str, Any] = {}
     for number, work in enumerate(works):
-        now = time.monotonic()
-        part = needs[work.name] / sum(needs[other.name] for other in works[number:])
-        plan = Plan(rounds[work.name], args.seconds or work.seconds, now + (until - now) * part)
+        share = needs[work.name] / sum(needs[other.name] for other in works[number:])
+        part = max(0.0, until - time.monotonic()) * share
+        plan = Plan(rounds[work.name], args.seconds or work.seconds, part)
         measured[work.name] = measure(work, due[work.name], fleet, client, plan, progress)
         results.fill(measured[work.name], args.threshold)
         fleet.close()

@@ -78,18 +78,20 @@ class Fleet:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """At most so many *rounds* of turns of so many *seconds*, and no more than are over about the moment *until*.
+    """At most so many *rounds* of turns of so many *seconds*, and no more than are over after about *part* seconds.
 
-    But two there are, for one tells nothing of how well it is known.
+    But two there are, for one tells nothing of how well it is known; unless the first took longer than all should.
     """
 
     rounds: int
     seconds: float
-    until: float = math.inf
+    part: float = math.inf
 
-    def goes_on(self, number: int, took: float) -> bool:
-        """Whether there is a round of this number, when the one before *took* so many seconds."""
-        return number < self.rounds and (number < LEAST or time.monotonic() + took / 2.0 < self.until)
+    def goes_on(self, number: int, took: float, passed: float) -> bool:
+        """Whether there is a round of this number, *passed* seconds from the start, when the last *took* so many."""
+        if number < LEAST:
+            return number < self.rounds and took <= self.part
+        return number < self.rounds and passed + took / 2.0 < self.part
 
 
 def measure(
@@ -97,11 +99,12 @@ def measure(
 ) -> dict[str, Any]:
     """Run one workload.  The rows are still to be made."""
     series = _Series(workload, peers, fleet, client, plan.seconds, say)
+    started = time.monotonic()
     together = workload.load is Load.HTTP and client.wrk
     if together:
         series.alone()
     number, took = 0, 0.0
-    while plan.goes_on(number, took):
+    while plan.goes_on(number, took, time.monotonic() - started):
         began = time.monotonic()
         if number and number % FRESH == 0 and workload.load in (Load.TRANSFER, Load.FRAMES):
             fleet.close()

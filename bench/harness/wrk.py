@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 from bisect import bisect_left
 from pathlib import Path
@@ -81,13 +82,14 @@ class Wrk:
         """Ask for the length of a slice, then let all be answered.  With the number of a turn some answers are read."""
         began = time.monotonic()
         self._process.send_signal(signal.SIGCONT)
-        if turn is None:
-            time.sleep(self._slice)
-        else:
+        # Questions may wait for what is under way, so they do not decide how long the slice is.
+        end = threading.Timer(self._slice, self.halt)
+        end.start()
+        if turn is not None:
             self.fault = self.fault or check(self._workload, self.server.port, self._files, turn, UNDER_LOAD)
             self.asked += max(UNDER_LOAD, self._workload.pipeline)
-        self.halt()
-        self.had += time.monotonic() - began
+        end.join()
+        self.had += self._slice
         time.sleep(self._pause)
         self.slices.append((began, time.monotonic()))
 
@@ -139,7 +141,7 @@ def turn(client: Client, server: Server, workload: Workload, seconds: float) -> 
         with Watch(workload, server.port, client.files) as watch:
             time.sleep(seconds)
             cpu, used = load.cpu_seconds(), cpu_or_nothing(server) - before
-        figures = load.end()
+            figures = load.end()  # a question may wait as long as the load goes on
     if not figures:
         return Turn(fault=watch.fault or load.fault)
     answers, seconds = int(figures["answers"]), figures["seconds"]

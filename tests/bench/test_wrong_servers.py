@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +85,15 @@ def test_a_server_that_does_not_start_is_skipped_by_name(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("number", "took", "left", "goes_on"),
-    [(0, 0.0, -1.0, True), (1, 9.0, -1.0, True), (2, 0.0, 5.0, True), (2, 20.0, 5.0, False), (4, 0.0, 99.0, False)],
+    ("number", "took", "passed", "goes_on"),
+    [
+        (0, 0.0, 0.0, True),
+        (1, 8.0, 12.0, True),
+        (1, 11.0, 12.0, False),
+        (2, 4.0, 7.0, True),
+        (2, 4.0, 9.0, False),
+        (4, 1.0, 4.0, False),
+    ],
 )
-def test_rounds_end_with_the_time_but_two_there_are(number: int, took: float, left: float, goes_on: bool) -> None:
-    assert Plan(rounds=4, seconds=0.2, until=time.monotonic() + left).goes_on(number, took) is goes_on
+def test_rounds_end_with_the_time_but_two_there_are(number: int, took: float, passed: float, goes_on: bool) -> None:
+    assert Plan(rounds=4, seconds=0.2, part=10.0).goes_on(number, took, passed) is goes_on
