@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 SLICE, PAUSE = 0.010, 0.002
 """Seconds of load in a slice, and after it, for what is under way; both longer where a server is slow."""
 CONNECT, REST = 0.06, 0.05
-"""Seconds that a wrk gets to connect, and servers to answer what was asked meanwhile."""
-ENDING = 5.0
+"""Seconds that a wrk gets to connect once it has begun, and servers to answer what was asked meanwhile."""
+STARTING, ENDING = 10.0, 5.0
+"""Seconds that a wrk gets to ask for the first time, and to tell what it found."""
 EVERY = 4
 """Requests from one note of the time to the next."""
 UNDER_LOAD = 2
@@ -73,6 +74,13 @@ class Wrk:
             )
         if client.cores.client is not None:
             os.sched_setaffinity(self._process.pid, {client.cores.client})
+        self._wait()
+
+    def _wait(self) -> None:
+        """Until it asks.  Before, it cannot be ended in good order."""
+        deadline = time.monotonic() + STARTING
+        while b"READY" not in self._out.read_bytes() and time.monotonic() < deadline and self._process.poll() is None:
+            time.sleep(0.005)
 
     def halt(self) -> None:
         """Ask nothing more for now."""
