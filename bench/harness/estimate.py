@@ -99,7 +99,9 @@ def change_of(old: Turns, new: Turns, beside: Sequence[tuple[Turns, Turns]], pac
         if len(steps) < 2:
             return None
         middle, doubt = _middle(steps)
-        found.append((middle, math.hypot(doubt or 0.0, LEAST / math.sqrt(len(steps))), steep))
+        # Few turns that happen to agree are no proof: their doubt counts for more.
+        few = student(len(steps) - 1) / student(1000)
+        found.append((middle, few * math.hypot(doubt or 0.0, LEAST / math.sqrt(len(steps))), steep))
     (before, doubt, steep), (after, other_doubt, other_steep) = found
     # What is not known of the steepness moves both, one up and one down when the paces lie on two sides.
     reach = max(steep.doubt, other_steep.doubt) * abs(steep.distance - other_steep.distance)
