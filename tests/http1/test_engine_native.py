@@ -138,6 +138,34 @@ def test_what_is_no_call() -> None:
             native.verbs(*arguments)
 
 
+def test_what_is_read_stays_while_garbage_is_collected() -> None:
+    wire = b"POST /path HTTP/1.1\r\nHost: example.org\r\nContent-Length: 3\r\n\r\nabc"
+    engine = HttpEngine(Limits(), date=lambda: DATE)
+    engine.receive_data(bytes(bytearray(wire * 2)))
+
+    class Garbage:
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            size = len(engine._data)
+            engine._data = b""
+            kept.append(bytes(size))
+
+    kept: list[bytes] = []
+    thresholds = gc.get_threshold()
+    gc.collect()
+    try:
+        gc.set_threshold(0)
+        Garbage()
+        gc.set_threshold(1)
+        event = engine.next_event()
+    finally:
+        gc.set_threshold(*thresholds)
+    assert isinstance(event, RequestReceived)
+    assert (event.method, event.path, event.content) == ("POST", b"/path", b"abc")
+
+
 def test_no_reference_is_lost() -> None:
     engine = HttpEngine(Limits(), date=lambda: DATE)
     wire = b"POST /a?b HTTP/1.1\r\nHost: example.org\r\nContent-Length: 3\r\n\r\nabc"

@@ -261,10 +261,15 @@ static PyObject *new_request(Reader *self, PyObject *data, const unsigned char *
     const unsigned char *first = (const unsigned char *)PyBytes_AS_STRING(data), *end = first + PyBytes_GET_SIZE(data);
     bool is_whole = head->length <= (uint64_t)(end - head->end);
     const unsigned char *stop = is_whole ? head->end + head->length : head->end;
-    PyObject *request = self->request_type->tp_alloc(self->request_type, 0);
-    if (request == NULL) return NULL;
+    /* Holds *data* from here on: the next line may collect garbage, and so run anything. */
+    PyObject *parts = new_parts(st, data, head);
+    PyObject *request = parts == NULL ? NULL : self->request_type->tp_alloc(self->request_type, 0);
+    if (request == NULL) {
+        Py_XDECREF(parts);
+        return NULL;
+    }
     PyObject *values[ATTRIBUTES] = {
-        [A_PARTS] = new_parts(st, data, head),
+        [A_PARTS] = parts,
         [A_METHOD] = method_of(st, start, head->method_end - start),
         [A_PATH] = cut(head->path, head->path_end),
         [A_ROUTE_KEY] = cut(start, head->path_end),
