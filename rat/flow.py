@@ -52,8 +52,8 @@ class Flow:
     """The two directions of one connection.
 
     Bytes given to :meth:`write` leave when :meth:`flush` is called, or at the end of the loop's turn, or when there are
-    many.  :meth:`drain`
-    waits until the transport has taken enough of them.  Reading pauses while any reason to pause is held.
+    many.  :meth:`drain` waits until the transport has taken enough of them.  Reading pauses while there is any reason
+    to.
 
     Not safe across threads.  After :meth:`connection_lost` writes are dropped and waiting raises ClientDisconnected.
     """
@@ -63,7 +63,7 @@ class Flow:
         "_gather",
         "_loop",
         "_paused",
-                "_pending_size",
+        "_pending_size",
         "_waiter",
         "high_water",
         "holding",
@@ -77,7 +77,7 @@ class Flow:
         "transport",
         "write_paused",
         "written",
-    )  # fmt: skip
+    )
 
     transport: asyncio.Transport
 
