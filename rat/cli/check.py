@@ -10,6 +10,8 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from rat.compiled import lacking
+
 __all__ = ["add_parser", "findings"]
 
 
@@ -29,6 +31,17 @@ def _has(module: str) -> str | None:
         return version(module)
     except PackageNotFoundError:
         return "present"
+
+
+def _extension(module: str, without: str) -> tuple[bool, str]:
+    """Whether the extension *module* is used, and what follows."""
+    try:
+        lacks = lacking(module)
+    except ImportError:
+        return False, without
+    if lacks:
+        return False, f"built from older sources (no {', '.join(lacks)}), build it again; till then {without}"
+    return True, "built"
 
 
 def findings() -> list[tuple[str, bool, str]]:
@@ -53,8 +66,7 @@ def findings() -> list[tuple[str, bool, str]]:
         ("rat._messages", "native messages", "requests and answers are made in plain Python, which costs more"),
         ("rat._tasks", "native task steps", "tasks are stepped from Python, which costs more"),
     ):
-        found = _has(module)
-        rows.append((name, found is not None, "built" if found is not None else without))
+        rows.append((name, *_extension(module, without)))
     rows.append(
         (
             "sendfile",
