@@ -21,7 +21,7 @@ from rat.frames import events
 from rat.frames.engine import FramesEngine
 from rat.frames.settings import offer, pack_hello
 from rat.frames.streams import MAX_CREDIT
-from rat.jsonlines import JSONLines
+from rat.jsonlines import JSON_LINES, JSONLines
 from rat.procedures import failure
 from rat.responses import Response
 from rat.stream.blob import Blob
@@ -94,7 +94,6 @@ def over_http(procedure: Procedure) -> Callable[[Request], Any]:
             arguments: Any = await request.value() if await request.read() else []
             positional, by_name = bind_arguments(name, procedure.handler, arguments)
             stream = nothing()
-        as_frames = "rat.frames" in (accept or "") and quality(accept, FRAMES) > 0
         try:
             result = procedure.invoke(HttpCall(request, name, stream), positional, by_name)
             while type(result) is CoroutineType:
@@ -108,10 +107,10 @@ def over_http(procedure: Procedure) -> Callable[[Request], Any]:
         if isinstance(result, Blob):
             return Response(_buffers(result), content_type="application/octet-stream")
         if isinstance(result, AsyncIterable):
-            if as_frames:
+            if _stream_form(accept) == FRAMES:
                 return Response(_frames(result, name), headers={"vary": "accept"}, content_type=FRAMES)
             return JSONLines(result, headers={"vary": "accept"})
-        if as_frames:
+        if _prefers_frames(accept):
             content, kind = pack_frame(Kind.RESULT, 0, 1, dump_data_value(result)), FRAMES
         elif prefers_data_value(accept):
             content, kind = dump_data_value(result), DATA_VALUE
@@ -120,6 +119,30 @@ def over_http(procedure: Procedure) -> Callable[[Request], Any]:
         return Response(content, headers={"vary": "accept"}, content_type=kind)
 
     return answer
+
+
+def _prefers_frames(accept: str | None) -> bool:
+    """Frames are asked for by name, and neither DataValue nor JSON is wanted more."""
+    if accept is None or "rat.frames" not in accept.lower():
+        return False
+    weight = quality(accept, FRAMES)
+    return weight > 0.0 and weight >= max(quality(accept, DATA_VALUE), quality(accept, JSON))
+
+
+def _stream_form(accept: str | None) -> str:
+    """The type of an answer of many values: FRAMES or JSON_LINES.
+
+    Who asks for DataValues and does not want lines more gets frames: they hold the values that were asked for, where
+    lines of JSON hold others.  A client that takes neither is answered all the same, since what was called has begun
+    (RFC 9110, section 12.5.1, lets a server choose that over 406).
+    """
+    if accept is None:
+        return JSON_LINES
+    named = accept.lower()
+    frames = quality(accept, FRAMES) if "rat.frames" in named else None
+    values = quality(accept, DATA_VALUE) if "rat.datavalue" in named and frames != 0.0 else 0.0
+    weight = max(frames or 0.0, values)
+    return FRAMES if weight > 0.0 and weight >= max(quality(accept, JSON_LINES), quality(accept, JSON)) else JSON_LINES
 
 
 async def _buffers(blob: Blob) -> AsyncIterator[bytes]:

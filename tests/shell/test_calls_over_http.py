@@ -15,6 +15,7 @@ from tests.support.serving import Answer, connect, serving
 
 FRAMES = "application/vnd.rat.frames"
 VALUE = "application/vnd.rat.datavalue"
+LINES = "application/x-ndjson"
 
 
 def make_app() -> Rat:
@@ -93,6 +94,32 @@ async def test_a_stream_as_lines_and_as_frames() -> None:
     assert answer.field("content-type") == FRAMES
     items = [pack_frame(Kind.ITEM, 0, 1, encode({"n": n})) for n in range(2)]
     assert answer.content == b"".join(items) + pack_frame(Kind.END, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("accept", "stream", "result"),
+    [
+        ("*/*", LINES, "application/json"),
+        ("text/html", LINES, "application/json"),
+        (VALUE, FRAMES, VALUE),
+        (f"{VALUE}, {FRAMES};q=0", LINES, VALUE),
+        (f"{VALUE};q=0.5, {LINES}", LINES, VALUE),
+        (f"{VALUE};q=0.5, application/json", LINES, "application/json"),
+        (f"{VALUE}, */*;q=0.1", FRAMES, VALUE),
+        (f"{FRAMES};q=0", LINES, "application/json"),
+        (f"{FRAMES};q=0.1, application/json", LINES, "application/json"),
+        (f"{FRAMES};q=0.9, {VALUE}", FRAMES, VALUE),
+        (f"{FRAMES}, {VALUE}, application/json", FRAMES, FRAMES),
+        (FRAMES.upper(), FRAMES, FRAMES),
+    ],
+)
+async def test_the_form_is_what_is_wanted_most_and_a_stream_of_values_is_frames(
+    accept: str, stream: str, result: str
+) -> None:
+    answer = await post("ticks", b"[1]", "application/json", accept)
+    assert (answer.status, answer.field("content-type")) == (200, stream)
+    answer = await post("add", b"[1, 2]", "application/json", accept)
+    assert (answer.status, answer.field("content-type")) == (200, result)
 
 
 async def test_a_stream_that_fails_ends_with_an_error_frame() -> None:
