@@ -133,10 +133,10 @@ def screen(head: bytes, limits: Limits) -> Head:
     result.expects_continue = False
     if b"expect" in known and version != "1.0":
         # RFC 9110, section 10.1.1: nothing to be met for HTTP/1.0, and nothing to wait for without content.
-        expected = known[b"expect"]
-        if expected.lower() != b"100-continue":
-            raise RemoteProtocolError(f"expectation {expected[:64]!r} cannot be met", status=417)
-        result.expects_continue = result.content_length != 0
+        expected = {item.strip(b" \t").lower() for item in known[b"expect"].split(b",")}
+        if not expected <= {b"", b"100-continue"}:
+            raise RemoteProtocolError(f"expectation {known[b'expect'][:64]!r} cannot be met", status=417)
+        result.expects_continue = b"100-continue" in expected and result.content_length != 0
     return result
 
 
