@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from rat.codec import encode
-from rat.codec.frame import Flag, Kind, pack_frame
+from rat.codec.frame import FLAGS_ALLOWED, Flag, Kind, pack_frame
 from rat.config import FrameLimits
 from rat.errors import RemoteProtocolError
 from rat.events import CLOSED
@@ -33,6 +33,7 @@ SMALL = FrameLimits(payload=1024, assembled=3000, hello=1024, streams=3, credit=
 OPENED = call_frame(1, flags=Flag.OPEN)
 NULL = encode(None)
 HELLO = pack_frame(Kind.HELLO, 0, 0, encode({}, profile="bincode"))
+_UNAGREED = Flag.MORE | Flag.OPEN  # what a kind may carry without a feature
 BYTES_90 = encode(b"x" * 88)
 
 
@@ -229,6 +230,25 @@ def test_bad_frames_are_refused_the_same_way_however_they_are_cut(name: str) -> 
         if not outcome or not isinstance(outcome[-1], str):
             outcome += whole(server, second)
         assert outcome == expected
+
+
+def test_every_kind_that_is_not_known_is_refused() -> None:
+    for kind in sorted({*range(256)} - {*Kind}):
+        server = server_after_hello(SMALL)
+        assert whole(server, pack_frame(kind, 0, 1)) == [f"frame of unknown kind {kind}"]
+        assert last_words(server).code == "protocol"
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_every_flag_that_a_kind_may_not_carry_is_refused(kind: Kind) -> None:
+    every = frozenset({"checksum", "zstd", "tables"})
+    for features, allowed in ((every, FLAGS_ALLOWED[kind]), (frozenset[str](), FLAGS_ALLOWED[kind] & _UNAGREED)):
+        for flag in (1 << bit for bit in range(8) if not allowed & 1 << bit):
+            server = server_after_hello(SMALL, features=features)
+            assert whole(server, pack_frame(kind, flag, 1)) == [
+                f"{kind.name} frame with flags 0x{flag:02x}, which were not agreed on"
+            ]
+            assert last_words(server).code == "protocol"
 
 
 HELLO_CASES: dict[str, tuple[bytes, str, str]] = {

@@ -14,6 +14,7 @@ import pytest
 
 from rat import Rat
 from rat.client import Client, Retry, connect, parse_url
+from rat.codec import encode
 from rat.codec.frame import Kind, pack_frame
 from rat.config import FrameLimits, ServerConfig, Timeouts
 from rat.errors import CallError, ConnectionLost, HTTPError
@@ -25,7 +26,7 @@ from rat.procedures import CallRequest, Connection
 from rat.protocol import HttpProtocol
 from rat.server import RatServer
 from rat.stream.blob import Blob
-from tests.frames.support import call_frame, joined, kinds
+from tests.frames.support import call_frame, joined, kinds, split_frames
 from tests.support.serving import SteppedClock, serving
 
 
@@ -241,6 +242,28 @@ async def test_a_handler_that_raises_inside_its_stream_ends_it_with_an_error() -
         assert await anext(items) == 1
         with pytest.raises(CallError, match="internal: internal error"):
             await anext(items)
+
+
+async def test_a_stream_that_fails_is_what_it_sent_and_one_error_and_harms_no_other_call() -> None:
+    app = make_app()
+
+    @app.call("choke")
+    async def choke(request: CallRequest) -> None:
+        async for _ in request.stream:
+            raise ValueError("secret")
+
+    async with serving(app) as server, raw(server) as peer:
+        await peer.hello()
+        peer.writer.write(
+            call_frame(1, "half") + call_frame(3, "choke", flags=8) + pack_frame(Kind.ITEM, 0, 3, b"\x81")
+        )
+        # What was on its way when the call failed is passed over.
+        peer.writer.write(pack_frame(Kind.ITEM, 0, 3, b"\x81") * 2 + pack_frame(Kind.END, 0, 3))
+        peer.writer.write(call_frame(5, "add", 1, 2))
+        peer.writer.write_eof()
+        frames = [(one[4], int.from_bytes(one[8:12])) for one in split_frames(await peer.rest())]
+    of = {stream: [kind for kind, number in frames if number == stream] for stream in (1, 3, 5)}
+    assert of == {1: [Kind.ITEM, Kind.ERROR], 3: [Kind.ERROR], 5: [Kind.RESULT]}
 
 
 # -- cancellation and deadlines
@@ -694,9 +717,11 @@ async def test_a_connection_cut_at_every_byte_leaves_nothing_behind() -> None:
     wire = joined(client)
     wire += call_frame(1, "add", 1, 2) + call_frame(3, "later", "x") + call_frame(5, "ticks", 2)
     wire += call_frame(7, "sum", 1, flags=8) + pack_frame(Kind.ITEM, 0, 7, b"\x81") + call_frame(9, "forever")
+    wire += pack_frame(Kind.CREDIT, 0, 9, (1000).to_bytes(4)) + pack_frame(Kind.PING, 0, 0, bytes(8))
+    wire += pack_frame(Kind.CANCEL, 0, 9) + pack_frame(Kind.DATA, 0, 7, b"data") + pack_frame(Kind.END, 0, 7)
     async with serving(app) as server:
         before = len(asyncio.all_tasks())
-        for cut in range(0, len(wire), 3):
+        for cut in range(len(wire) + 1):
             async with raw(server) as peer:
                 peer.writer.write(wire[:cut])
                 if cut % 2:
@@ -707,6 +732,34 @@ async def test_a_connection_cut_at_every_byte_leaves_nothing_behind() -> None:
                 await asyncio.sleep(0)
         async with connect(f"rat://127.0.0.1:{server.port}") as good:
             assert await good.call("add", 1, 2) == 3
+
+
+async def test_a_server_cut_at_every_byte_of_its_answers_leaves_no_caller_waiting() -> None:
+    engine = FramesEngine(FrameLimits(), is_client=False)
+    wire = joined(engine) + pack_frame(Kind.HELLO, 0, 0, encode({}, profile="bincode"))
+    items = b"".join(pack_frame(Kind.ITEM, 0, 1, encode(number)) for number in range(2))
+    wire += items + pack_frame(Kind.RESULT, 0, 3, encode("x"))
+    cuts = iter(range(len(wire)))
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(wire[: next(cuts)])
+        writer.close()
+
+    async def ask(client: Client) -> list[Any]:
+        return [number async for number in client.stream("ticks")]
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server, asyncio.timeout(20):
+        before = len(asyncio.all_tasks())
+        for _ in wire:
+            client = connect(f"rat://127.0.0.1:{server.sockets[0].getsockname()[1]}", retry=Retry(attempts=1))
+            with pytest.raises(ConnectionLost):
+                await ask(client)
+            await client.close()
+        assert next(cuts, None) is None
+        while len(asyncio.all_tasks()) > before:
+            await asyncio.sleep(0)
 
 
 async def test_a_half_closed_peer_gets_its_finite_answers() -> None:
