@@ -171,7 +171,7 @@ class Response(Base):
         return BYTES_FIELDS
 
     @staticmethod
-    def of(body: bytes, fields: FieldLines, status: int = 200) -> Response:
+    def of(body: bytes, fields: FieldLines, status: int = 200, /) -> Response:
         """An answer of parts that need no judging: *fields* as ``field_lines`` gives them."""
         response: Response = _new(Response)
         response.status = status

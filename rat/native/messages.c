@@ -191,8 +191,9 @@ static PyObject *construct(PyObject *callable, PyObject *const *args, size_t fla
     PyObject *module = PyType_GetModuleByDef(type, &definition);
     if (module == NULL) return NULL;
     State *st = PyModule_GetState(module);
-    /* Somebody may have put another __init__ in its place. */
-    if (st->init != NULL && PyDict_GetItemWithError(type->tp_dict, st->init_name) == st->init) {
+    /* Somebody may have put another __init__ or __new__ in its place. */
+    if (st->init != NULL && type->tp_new == type->tp_base->tp_new &&
+        PyDict_GetItemWithError(type->tp_dict, st->init_name) == st->init) {
         PyObject *response = plain_response(st, args, count, names);
         if (response != NULL || PyErr_ExceptionMatches(PyExc_MemoryError)) return response;
         PyErr_Clear(); /* what is odd is for __init__ to judge */

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib.util
 import inspect
+import subprocess
 import sys
 from types import ModuleType
 from typing import Any
@@ -92,6 +93,8 @@ def test_a_response_of_parts_that_need_no_judging() -> None:
             of(*odd)
     with pytest.raises(TypeError, match="takes values without names"):
         of(b"x", fields=())
+    with pytest.raises(TypeError, match="positional-only"):
+        REFERENCE.Response.of(b"x", fields=())
 
 
 def test_a_class_that_derives_has_its_own_init() -> None:
@@ -119,6 +122,16 @@ def test_another_init_in_its_place_is_called(monkeypatch: pytest.MonkeyPatch) ->
         assert ours.Response(b"x", content_type="text/plain").body == b"x"
     assert ours.Response(b"x").body == b"x"
     assert seen == [((b"x",), {"content_type": "text/plain"})]
+
+
+def test_another_new_in_its_place_is_called() -> None:
+    program = """if True:
+        from rat import Response
+        made = []
+        Response.__new__ = lambda kind, *args, **named: made.append(object.__new__(kind)) or made[-1]
+        assert Response(b"x") is made[0]
+    """
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
 def test_the_class_is_told_as_it_is_written() -> None:
