@@ -225,6 +225,7 @@ def test_a_port_in_use_is_3_and_one_line(directory: Path) -> None:
         ("serve",),
         ("serve", "app.py", "--nonsense"),
         ("serve", "app.py", "--port", "eighty"),
+        ("serve", "app.py", "--port", "0", "--uds", "app.sock"),
         ("serve", "app.py", "--set", "limits.nonsense=1"),
         ("serve", "app.py", "--set", "limits.body=many"),
     ],

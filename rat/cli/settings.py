@@ -22,6 +22,9 @@ __all__ = ["ADDRESS_KEYS", "Settings", "collect", "names_of_bounds", "parse_size
 ADDRESS_KEYS = ("host", "port", "uds", "fd", "frames_port", "frames_uds", "loop", "log_level", "access_log", "grace")
 """What is told beside the bounds."""
 
+_PLACES = ("port", "uds", "fd")
+"""One of them says where to listen."""
+
 _TYPES = {"port": 0, "fd": 0, "frames_port": 0, "access_log": False, "grace": 0.0}
 """A value of the type of each that is no text."""
 
@@ -165,7 +168,10 @@ def _address(name: str, value: Any) -> Any:
 def collect(
     given: Settings, assignments: Iterable[str], config_file: str | None, base: ServerConfig | None
 ) -> tuple[ServerConfig, Settings]:
-    """The bounds, and the rest of the settings.  Raises ConfigError naming the setting."""
+    """The bounds, and the rest of the settings.  Raises ConfigError naming the setting.
+
+    A port, Unix socket or descriptor takes the place of any of them that a layer below names.
+    """
     layers = (
         (config_file or "pyproject.toml", read_file(config_file)),
         ("environment", read_environment(os.environ)),
@@ -175,6 +181,11 @@ def collect(
     merged: Settings = {}
     places: dict[str, str] = {}
     for place, settings in layers:
+        told = [name for name in _PLACES if name in settings]
+        if len(told) > 1:
+            raise ConfigError(f"{' and '.join(told)}: a server listens on one of them ({place})")
+        if told:
+            merged = {name: value for name, value in merged.items() if name not in _PLACES}
         merged |= settings
         places |= dict.fromkeys(settings, place)
     defaults = names_of_bounds()

@@ -45,6 +45,14 @@ def test_the_address_comes_from_all_layers(tmp_path: Path, monkeypatch: pytest.M
     assert settings == {"host": "::1", "port": 2, "log_level": "debug", "grace": 1.0}
 
 
+def test_one_layer_says_where_to_listen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAT_UDS", "/run/app.sock")
+    assert collect({"port": 0}, [], None, None)[1] == {"port": 0}
+    monkeypatch.setenv("RAT_FD", "3")
+    with pytest.raises(ConfigError, match=r"^uds and fd: a server listens on one of them \(environment\)$"):
+        collect({"port": 0}, [], None, None)
+
+
 @pytest.mark.parametrize(
     ("toml", "message"),
     [
