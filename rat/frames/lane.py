@@ -111,7 +111,8 @@ class FastFramesEngine(FramesEngine):
             problem = None
             if writer.out is not out:
                 out, held = writer.out, 0
-            if len(calls) >= limit:
+            # What *begin* has sent may be large, bytes above all.
+            if len(calls) >= limit or writer.held + held >= _HOLD:
                 break
         reader.skip(incoming.position)
         writer.held += held

@@ -81,6 +81,7 @@ LATER: dict[str, Callable[..., Any]] = {
     "async with one": lambda request, one: Later,
     "sends": sending,
     "too big": lambda request: lambda: "z" * 60_000,
+    "blob later": lambda request: lambda: b"y" * 40_000,
 }
 
 
@@ -229,6 +230,15 @@ def test_the_lane_stops_when_enough_is_held_and_at_the_limit_of_calls() -> None:
     engine.receive_data(joined(client))
     assert engine.answer_calls(FUNCTIONS, LATER, tuple, None, copy_context, fast.begin, fast.step) == (3, None)
     assert engine.held > 64 * 1024
+    for name, count in (("blob", 2), ("blob later", 2)):
+        client, fast, _ = servers(PLAIN)
+        for _ in range(5):
+            client.call(events.Call(client.open_stream(), name, []))
+        fast.engine.receive_data(joined(client))
+        assert isinstance(fast.engine, FastFramesEngine)
+        answered = fast.engine.answer_calls(FUNCTIONS, LATER, tuple, None, copy_context, fast.begin, fast.step)
+        assert answered == (count, None)
+        assert 64 * 1024 < fast.engine.held < 128 * 1024
     client, fast, _ = servers(PLAIN)
     for _ in range(5):
         client.call(events.Call(client.open_stream(), "later", []))

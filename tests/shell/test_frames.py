@@ -711,6 +711,38 @@ async def test_a_peer_that_sends_and_never_reads_is_not_read_any_more_and_cut_in
         assert server.statistics()["write_stalls"] == 1
 
 
+@pytest.mark.parametrize("name", ["bulk", "bulk later"])
+async def test_calls_that_came_in_one_read_are_answered_as_far_as_the_peer_reads(name: str) -> None:
+    app = make_app()
+    answered = 0
+
+    @app.call("bulk")
+    def bulk(request: CallRequest) -> bytes:
+        nonlocal answered
+        answered += 1
+        return bytes(65_000)
+
+    @app.call("bulk later")
+    async def bulk_later(request: CallRequest) -> bytes:
+        return bulk(request)
+
+    calls = b"".join(call_frame(1 + 2 * number, name) for number in range(1000))
+    async with serving(app) as server, raw(server) as peer:
+        await peer.hello()
+        peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        peer.writer.write(calls)
+        (connection,) = server.service.connections
+        assert isinstance(connection, FramesProtocol)
+        async with asyncio.timeout(5):
+            while "output" not in connection.flow.reasons:
+                await asyncio.sleep(0)
+        assert connection.flow.unsent() < 256 * 1024
+        assert answered < 500
+        peer.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        peer.writer.write_eof()
+        assert kinds(await peer.rest()) == [Kind.RESULT] * 1000
+
+
 async def test_a_connection_cut_at_every_byte_leaves_nothing_behind() -> None:
     app = make_app()
     client = FramesEngine(FrameLimits(), is_client=True, features=frozenset())
