@@ -23,11 +23,12 @@ _LOW_WATER = 64 * 1024
 class ClientPeer(Peer):
     """One connection to a server, once :meth:`introduced`.
 
-    Reading never stops while this side has unsent bytes, or two full sides would wait for each other.
+    Reading never stops while this side has unsent bytes, or two full sides would wait for each other.  What a server
+    can have it write meanwhile is bounded: answers to PING.
     """
 
-    __slots__ = ("_answers", "_deadline_handle", "_deadlines", "_goners", "_introduction", "_lost", "_pings",
-                 "_waiting", "_why")  # fmt: skip
+    __slots__ = ("_answers", "_deadline_handle", "_deadlines", "_goners", "_introduction", "_limits", "_lost",
+                 "_pings", "_pongs", "_waiting", "_why")  # fmt: skip
 
     reads_when_full: ClassVar[bool] = True
 
@@ -41,6 +42,9 @@ class ClientPeer(Peer):
     ) -> None:
         engine = FramesEngine(limits, is_client=True, features=features, profile=profile)
         super().__init__(loop, engine, high_water=_HIGH_WATER, low_water=_LOW_WATER)
+        self._limits = limits
+        self._pongs = 0
+        """Answers to PING that the transport has had room for."""
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._introduction: asyncio.Future[None] = loop.create_future()
         self._lost: asyncio.Future[None] = loop.create_future()
@@ -62,6 +66,15 @@ class ClientPeer(Peer):
     async def introduced(self) -> None:
         """Wait for the server's HELLO.  Raises ConnectionLost, or RemoteProtocolError for one that does not fit."""
         await self._introduction
+
+    def flush(self) -> None:
+        """Write what the engine has gathered; the end of a server that asks for answers and reads none."""
+        super().flush()
+        if not self.flow.write_paused:
+            self._pongs = self.engine.pongs
+        elif self.engine.pongs - self._pongs > self._limits.pongs and not self.is_lost:
+            self._why = ConnectionLost(f"the server has sent more than {self._limits.pongs:,} PINGs and reads nothing")
+            self.abort()
 
     def hello_received(self, hello: events.Hello) -> None:
         """The server has answered."""

@@ -54,7 +54,7 @@ class FramesEngine(FrameHolder):
     After a RemoteProtocolError one GOAWAY is left to be taken; then the connection is to be closed.
     """
 
-    __slots__ = ("_calls_at_once", "_eof", "_fast", "_offer", "_pieces", "_reader", "_strange")
+    __slots__ = ("_calls_at_once", "_eof", "_fast", "_offer", "_pieces", "_reader", "_strange", "pongs")
 
     def __init__(
         self,
@@ -74,6 +74,8 @@ class FramesEngine(FrameHolder):
         self._strange = _CHECKSUM | _COMPRESSED | _SHARED
         """Flags that were not agreed on."""
         self._eof = False
+        self.pongs = 0
+        """Answers to PING so far."""
         if is_client:
             self._writer.frame(Kind.HELLO, 0, 0, pack_hello(self._offer))
 
@@ -247,6 +249,7 @@ class FramesEngine(FrameHolder):
             case Kind.PONG:
                 return events.Pong(bytes(payload))
             case Kind.PING:
+                self.pongs += 1
                 self._writer.frame(Kind.PONG, 0, 0, bytes(payload))
                 return None
 

@@ -794,6 +794,28 @@ async def test_a_server_cut_at_every_byte_of_its_answers_leaves_no_caller_waitin
             await asyncio.sleep(0)
 
 
+async def test_a_server_that_asks_for_answers_and_reads_none_is_left() -> None:
+    hello = pack_frame(Kind.HELLO, 0, 0, encode({}, profile="bincode"))
+
+    async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        writer.write(hello)
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(pack_frame(Kind.PING, 0, 0, b"12345678") * 1000)
+                await writer.drain()
+
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    listener.bind(("127.0.0.1", 0))
+    server = await asyncio.start_server(ask, sock=listener)
+    async with server, asyncio.timeout(20):
+        async with connect(f"rat://127.0.0.1:{listener.getsockname()[1]}", retry=Retry(attempts=1)) as client:
+            with pytest.raises(ConnectionLost, match="more than 1,000 PINGs and reads nothing"):
+                await client.call("never")
+
+
 async def test_a_half_closed_peer_gets_its_finite_answers() -> None:
     async with serving(make_app()) as server:
         async with raw(server) as peer:
