@@ -14,6 +14,7 @@ from setuptools import Extension, setup
 
 SOURCE = "rat/codec/native"
 LANE = "rat/http1/native"
+SLOTS = "rat/native/slots.h"
 FILES = ("arguments.c", "cursor.c", "module.c", "objects.c", "reader.c", "write_tables.c", "writer.c")
 FLAGS = ["-fvisibility=hidden", "-fno-strict-aliasing", "-Wextra", "-Wno-missing-field-initializers"]
 
@@ -39,13 +40,14 @@ setup(
         Extension(
             "rat.http1._lane",
             sources=[f"{LANE}/{name}" for name in ("answer.c", "fields.c", "head.c", "module.c", "verbs.c")],
-            depends=[f"{LANE}/lane.h"],
+            depends=[f"{LANE}/lane.h", SLOTS],
             extra_compile_args=FLAGS if os.name == "posix" else [],
             optional=True,
         ),
         Extension(
             "rat._messages",
             sources=["rat/native/messages.c"],
+            depends=[SLOTS],
             extra_compile_args=FLAGS if os.name == "posix" else [],
             optional=True,
         ),

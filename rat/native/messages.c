@@ -2,11 +2,10 @@
 
    The references are in rat/responses.py (Response.of, Response.__init__) and rat/messages.py (Request.__init__), and
    tests/app/test_messages_native.py holds this file to them. */
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "slots.h"
+
 #include <stdbool.h>
 #include <stddef.h>
-#include <structmember.h>
 
 enum { MOST_SLOTS = 16 };
 
@@ -96,20 +95,6 @@ static PyType_Spec maker_spec = {
     .slots = maker_slots,
 };
 
-/* Where instances of *type* have the slot *name*; -1 with TypeError where they have none. */
-static Py_ssize_t slot_offset(PyTypeObject *type, PyObject *name) {
-    PyObject *descriptor = PyObject_GetAttr((PyObject *)type, name);
-    if (descriptor == NULL) return -1;
-    Py_ssize_t offset = -1;
-    if (Py_IS_TYPE(descriptor, &PyMemberDescr_Type)) {
-        PyMemberDef *member = ((PyMemberDescrObject *)descriptor)->d_member;
-        if (member->type == T_OBJECT_EX) offset = member->offset;
-    }
-    Py_DECREF(descriptor);
-    if (offset < 0) PyErr_Format(PyExc_TypeError, "%s has no slot %U", type->tp_name, name);
-    return offset;
-}
-
 static PyObject *new_maker(PyObject *module, PyObject *args) {
     State *st = PyModule_GetState(module);
     PyTypeObject *type;
@@ -128,11 +113,13 @@ static PyObject *new_maker(PyObject *module, PyObject *args) {
     self->constants = Py_NewRef(constants);
     self->given = given;
     self->count = count;
-    for (Py_ssize_t i = 0; i < count; i++)
-        if ((self->offsets[i] = slot_offset(type, PyTuple_GET_ITEM(names, i))) < 0) {
+    for (Py_ssize_t i = 0; i < count; i++) {
+        const char *name = PyUnicode_AsUTF8(PyTuple_GET_ITEM(names, i));
+        if (name == NULL || (self->offsets[i] = slot_offset(type, name)) < 0) {
             Py_DECREF(self);
             return NULL;
         }
+    }
     return (PyObject *)self;
 }
 

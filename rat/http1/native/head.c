@@ -361,19 +361,6 @@ PyType_Spec reader_spec = {
     .slots = reader_slots,
 };
 
-Py_ssize_t slot_offset(PyTypeObject *type, const char *name) {
-    PyObject *descriptor = PyObject_GetAttrString((PyObject *)type, name);
-    if (descriptor == NULL) return -1;
-    Py_ssize_t offset = -1;
-    if (Py_IS_TYPE(descriptor, &PyMemberDescr_Type)) {
-        PyMemberDef *member = ((PyMemberDescrObject *)descriptor)->d_member;
-        if (member->type == T_OBJECT_EX) offset = member->offset;
-    }
-    Py_DECREF(descriptor);
-    if (offset < 0) PyErr_Format(PyExc_TypeError, "%s has no slot %s", type->tp_name, name);
-    return offset;
-}
-
 PyObject *head_reader(PyObject *module, PyObject *args) {
     State *st = PyModule_GetState(module);
     PyTypeObject *type;

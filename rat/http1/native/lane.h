@@ -5,13 +5,12 @@
 #ifndef RAT_LANE_H
 #define RAT_LANE_H
 
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "../../native/slots.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#include <structmember.h>
 
 enum { METHODS = 7 };
 
@@ -35,8 +34,6 @@ typedef struct {
 PyObject *read_request(PyObject *reader, PyObject *data, Py_ssize_t at, Extent extent, Taken *taken);
 /* What a writer of answers gives for status, fields, content and date. */
 PyObject *write_answer(PyObject *writer, PyObject *const args[4]);
-/* Where instances of *type* have the slot *name*; -1 with TypeError where they have none. */
-Py_ssize_t slot_offset(PyTypeObject *type, const char *name);
 
 PyObject *head_reader(PyObject *module, PyObject *args);
 PyObject *answer_writer(PyObject *module, PyObject *args);

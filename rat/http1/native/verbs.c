@@ -72,7 +72,7 @@ static PyObject *receive_request(Verb *self, PyObject *engine, PyObject *const *
 }
 
 /* ReferenceEngine.next_event */
-static PyObject *next_event(Verb *self, PyObject *engine, PyObject *const *args) {
+static PyObject *next_event(Verb *self, PyObject *engine, PyObject *const *Py_UNUSED(args)) {
     PyObject *state = get(self, engine, S_STATE), *data = get(self, engine, S_DATA), *lane = get(self, engine, S_LANE);
     if (state == self->marks[M_ANSWER]) return Py_NewRef(self->marks[M_PAUSED]);
     if ((state != self->marks[M_IDLE] && state != self->marks[M_HEAD]) || !is_of(data, &PyBytes_Type)) return NULL;
@@ -126,7 +126,7 @@ static PyObject *verb_call(PyObject *callable, PyObject *const *args, size_t fla
     return PyObject_Vectorcall(self->method, args, (size_t)count, names);
 }
 
-static PyObject *verb_get(PyObject *self, PyObject *engine, PyObject *type) {
+static PyObject *verb_get(PyObject *self, PyObject *engine, PyObject *Py_UNUSED(type)) {
     return engine == NULL || engine == Py_None ? Py_NewRef(self) : PyMethod_New(self, engine);
 }
 
