@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import gc
-import importlib.util
 import inspect
 import subprocess
 import sys
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -18,27 +16,15 @@ from rat import responses as ours
 from rat.messages import Request, new_request
 from tests.support.allocations import can_fail, refusals_of
 from tests.support.examples import examples
+from tests.support.references import in_plain_python
 
 native: Any = pytest.importorskip("rat._messages", reason="what makes messages in C is not built")
 
 if native.Base not in ours.Response.__mro__:
     pytest.skip("messages made in C were not asked for", allow_module_level=True)
 
-
-def in_plain_python() -> ModuleType:
-    """The module as it is where nothing was built."""
-    spec = importlib.util.find_spec("rat.responses")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAT_MESSAGES", "reference")
-        spec.loader.exec_module(module)
-    assert module.Response.__base__ is object
-    return module
-
-
-REFERENCE = in_plain_python()
+REFERENCE = in_plain_python("rat.responses", "RAT_MESSAGES")
+assert REFERENCE.Response.__base__ is object
 SLOTS = ("body", "status", "compress", "is_open_ended", "_headers", "_trailers", "closers")
 
 

@@ -19,27 +19,15 @@ import pytest
 
 from rat import tasks as ours
 from tests.support.allocations import can_fail, refusals_of
+from tests.support.references import in_plain_python
 
 VARIABLE: contextvars.ContextVar[Any] = contextvars.ContextVar("VARIABLE")
 BASE: contextvars.ContextVar[list[int]] = contextvars.ContextVar("BASE")
 
 Work = Coroutine[Any, Any, None]
 
-
-def in_plain_python() -> ModuleType:
-    """The module as it is where nothing was built."""
-    spec = importlib.util.find_spec("rat.tasks")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAT_TASKS", "reference")
-        spec.loader.exec_module(module)
-    assert module.implementation == "reference"
-    return module
-
-
-REFERENCE = in_plain_python()
+REFERENCE = in_plain_python("rat.tasks", "RAT_TASKS")
+assert REFERENCE.implementation == "reference"
 
 
 async def all_of(rest: Any) -> None:
