@@ -33,10 +33,11 @@ _REARMED = 10.0
 
 
 class Watchdog:
-    """Writes where every thread stands when no test has begun for a minute or so.
+    """Ends a process in which no test has begun for a minute or so, and writes where every thread stood.
 
-    What pytest's own ``faulthandler_timeout`` says, but that one starts and joins a thread for every test, which costs
-    as much as the test where others want the processor.
+    The others go on: a test that waits for ever is named as the one in which its worker crashed, where the whole run
+    hung before.  pytest's own ``faulthandler_timeout`` starts and joins a thread for every test, which costs as much as
+    the test where others want the processor, and ends nothing.
     """
 
     def __init__(self) -> None:
@@ -48,7 +49,7 @@ class Watchdog:
         if now - self._armed > _REARMED:
             self._armed = now
             seconds = _STALLED * settings().max_examples / 100  # a property of the long suite may take its time
-            faulthandler.dump_traceback_later(seconds + _REARMED, file=self._stderr)
+            faulthandler.dump_traceback_later(seconds + _REARMED, file=self._stderr, exit=True)
 
     def pytest_unconfigure(self) -> None:
         faulthandler.cancel_dump_traceback_later()
@@ -57,7 +58,8 @@ class Watchdog:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Before output is captured: the watchdog needs the standard error of the run."""
-    config.pluginmanager.register(Watchdog())
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):  # where tests are run
+        config.pluginmanager.register(Watchdog())
 
 
 def pytest_collection_finish() -> None:

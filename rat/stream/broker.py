@@ -35,7 +35,7 @@ class HubEvent(EncodedEvent):
     sequence  its number, which only grows
     id        ``<epoch>-<sequence>``
     key       what it supersedes events of, in queues that coalesce
-    time      when it was published, seconds on the broker's clock
+    time      when it was published, seconds on the clock of the hub that it is delivered to (``time.monotonic``)
     wire      its bytes as a server-sent event
     """
 

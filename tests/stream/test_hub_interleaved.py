@@ -163,7 +163,7 @@ def test_within_tight_bounds_every_hole_is_said_at_its_place(seed: int) -> None:
 
 def test_two_servers_share_a_broker_and_late_ones_catch_up() -> None:
     async def scenario() -> None:
-        broker = MemoryBroker(epoch="e", keep_events=100)
+        broker = MemoryBroker(epoch="e", keep_events=100, clock=FakeTimers().time)
         first = make_hub(broker=broker)
         leaver = Reader(first.subscribe("t", after="e-0"))
         await first.publish("t", "1")
@@ -186,7 +186,7 @@ def test_two_servers_share_a_broker_and_late_ones_catch_up() -> None:
 
 def test_what_the_broker_let_go_before_a_hub_came_is_said() -> None:
     async def scenario() -> None:
-        broker = MemoryBroker(epoch="e", keep_events=2)
+        broker = MemoryBroker(epoch="e", keep_events=2, clock=FakeTimers().time)
         first = make_hub(broker=broker)
         for number in range(1, 6):
             await first.publish("t", str(number))

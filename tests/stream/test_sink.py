@@ -263,7 +263,7 @@ async def test_one_who_is_ahead_of_this_hub_gets_nothing_twice() -> None:
             self.hand = deliver
             return super().subscribe(self.held.append, after)
 
-    broker = Lagging(epoch="e")
+    broker = Lagging(epoch="e", clock=FakeTimers().time)
     hub = make_hub(broker=broker)
     await publish(hub, "t", "1", "2", "3")
     iterated = Reader(hub.subscribe("t", after="e-2"))
