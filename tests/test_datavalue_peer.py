@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
 from hashlib import sha256
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from rat.cli.loading import load_app
+from tests.support import commands
 from tests.support.serving import serving
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -21,18 +21,10 @@ NODE = shutil.which("node")
 async def test_a_peer_in_javascript_speaks_it() -> None:
     assert NODE is not None
     app = load_app(str(EXAMPLES / "datavalue_tcp.py"))
-    async with serving(app) as server, asyncio.timeout(30):
-        process = await asyncio.create_subprocess_exec(
-            NODE,
-            str(EXAMPLES / "datavalue_peer.mjs"),
-            str(server.port),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await process.communicate()
+    async with serving(app) as server:
+        code, out, err = await commands.run(NODE, str(EXAMPLES / "datavalue_peer.mjs"), str(server.port))
         statistics = server.statistics()
-    assert err.decode() == ""
-    assert process.returncode == 0
+    assert (code, err) == (0, "")
     printed: dict[str, object] = {}
     for line in out.splitlines():
         printed.update(json.loads(line))

@@ -6,7 +6,6 @@ line, its output compared with the lines below it, in which ``...`` stands for a
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import os
 import re
@@ -24,6 +23,7 @@ import pytest
 import rat
 import rat.codec
 from rat import Rat
+from tests.support import commands
 from tests.support.serving import serving
 from tools.reference import PAGES as PAGES_FROM_CODE
 from tools.reference import REFERENCE, TABLES
@@ -55,7 +55,7 @@ def runnable(page: str) -> list[Block]:
     return [block for block in blocks(page) if block.language == "python" or "$ curl " in block.text]
 
 
-def commands(block: Block) -> Iterator[tuple[str, str]]:
+def curl_lines(block: Block) -> Iterator[tuple[str, str]]:
     """Each curl line of *block*, and what it is to print; a line that ends in a backslash goes on."""
     command, output = "", ""
     for line in block.text.splitlines():
@@ -78,13 +78,10 @@ def matches(expected: str, output: str) -> bool:
 
 async def run_console(app: Rat, block: Block, page: str, directory: Path) -> None:
     async with serving(app) as server:
-        for command, expected in commands(block):
+        for command, expected in curl_lines(block):
             line = command.replace(ADDRESS, f"http://127.0.0.1:{server.port}").replace("curl ", "curl -sS ", 1)
-            curl = await asyncio.create_subprocess_shell(
-                line, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=directory
-            )
-            stdout, _ = await asyncio.wait_for(curl.communicate(), 20)
-            output = stdout.decode().replace(f"127.0.0.1:{server.port}", "127.0.0.1:8000")
+            _, stdout, _ = await commands.run("sh", "-c", f"exec 2>&1\n{line}", directory=directory)
+            output = stdout.replace(f"127.0.0.1:{server.port}", "127.0.0.1:8000")
             assert matches(expected, output), f"{page}:{block.line}: {command}\nprinted:\n{output}"
 
 

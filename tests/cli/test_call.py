@@ -17,6 +17,7 @@ from rat.cli import main
 from rat.cli.call import parse_arguments
 from rat.cli.loading import load_app
 from rat.client import parse_url
+from tests.support import commands
 from tests.support.serving import serving
 
 EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "datavalue_tcp.py"
@@ -39,20 +40,7 @@ async def rat_call(*arguments: str) -> tuple[int, str, str]:
 
 async def typed_call(*arguments: str, given: bytes = b"") -> tuple[int, str, str]:
     """As ``rat_call``, in a process of its own with a standard input."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "rat",
-        "call",
-        *arguments,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    async with asyncio.timeout(20):
-        out, err = await process.communicate(given)
-    assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
+    return await commands.run(sys.executable, "-m", "rat", "call", *arguments, given=given)
 
 
 async def test_calls_as_they_are_typed(tmp_path: Path) -> None:

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,21 +11,14 @@ import pytest
 
 from rat.cli import COMMANDS, bench, main
 from tests.loadgen import servers
+from tests.support import commands
 
 
 async def call(habit: servers.Habit, *words: str, mode: str | None = None) -> tuple[int, str, str]:
     """Run the command in a process of its own, as a user would."""
     async with servers.serving(habit) as url:
         arguments = [*([mode] if mode else []), url, *words]
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "rat.cli.bench", *arguments),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        output, errors = await process.communicate()
-        assert process.returncode is not None
-        return process.returncode, output.decode(), errors.decode()
+        return await commands.run(sys.executable, "-m", "rat.cli.bench", *arguments)
 
 
 async def test_json_and_the_distribution(tmp_path: Path) -> None:

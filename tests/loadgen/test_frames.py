@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +12,7 @@ from rat.cli.bench_report import frames_text
 from rat.codec import encode
 from rat.loadgen.frames import FramesLoad, FramesPlan, FramesResult
 from tests.loadgen.servers import frame, framing
+from tests.support import commands
 
 HELLO, CALL, RESULT, ERROR = 1, 2, 3, 6
 
@@ -77,12 +80,7 @@ async def test_no_latency_is_told_of_no_answers() -> None:
     assert "latency" not in text
 
 
-async def test_calls_to_this_server(tmp_path: Any) -> None:
-    import asyncio
-    import json
-    import subprocess
-    import sys
-
+async def test_calls_to_this_server() -> None:
     from rat import Rat
     from rat.server import RatServer
 
@@ -93,14 +91,11 @@ async def test_calls_to_this_server(tmp_path: Any) -> None:
         return value
 
     async with RatServer(app, port=0) as server:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "rat.cli.bench", "frames", f"127.0.0.1:{server.port}", "-n", "200", "--json"),
-            stdout=subprocess.PIPE,
+        code, output, _ = await commands.run(
+            *(sys.executable, "-m", "rat.cli.bench", "frames", f"127.0.0.1:{server.port}", "-n", "200", "--json")
         )
-        output, _ = await process.communicate()
     figures = json.loads(output)
-    assert process.returncode == 0
+    assert code == 0
     assert figures["answers"] >= 200
     assert figures["faults"] == {}
 

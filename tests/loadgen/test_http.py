@@ -70,7 +70,7 @@ async def test_large_chunked_answers_are_counted_without_their_framing() -> None
 async def test_at_a_rate_a_stall_is_charged_for_all_requests_that_were_due() -> None:
     # 200 requests a second for 1 s, answered at once but for a stall of 0.5 s: half were due while it lasted.
     result = await load(servers.stalling(20, 0.5), connections=2, rate=200.0, duration=1.0)
-    assert 150 <= result.answers <= 200
+    assert 150 <= result.answers <= 200.0 * result.seconds + 1
     assert result.latency.percentile(90.0) > 0.2
     # What a naive client sees: two slow answers, one on each connection.
     assert result.service.percentile(98.0) < 0.2
@@ -78,7 +78,7 @@ async def test_at_a_rate_a_stall_is_charged_for_all_requests_that_were_due() -> 
 
 async def test_a_rate_is_held() -> None:
     result = await load(servers.right, connections=4, rate=500.0, duration=0.6)
-    assert 280 <= result.answers <= 310
+    assert 280 <= result.answers <= 500.0 * result.seconds + 1
     assert result.latency.percentile(50.0) < 0.05
 
 
