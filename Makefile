@@ -44,7 +44,7 @@ TYPED := $(wildcard rat tests examples tools fuzz)
 SOURCES := $(TYPED) $(wildcard bench setup.py)
 
 # What the environment was made from.  The stamp of the larger set satisfies the smaller one.
-INPUTS := pyproject.toml constraints.txt tools/environment $(wildcard setup.py rat/codec/native/*.[ch] rat/http1/native/*.[ch] rat/native/*.[ch])
+INPUTS := pyproject.toml constraints.txt tools/environment $(wildcard setup.py rat/compiled.py tools/compiler.py rat/codec/native/*.[ch] rat/http1/native/*.[ch] rat/native/*.[ch])
 RUN_STAMP := $(VENV)/.ready-run
 DEV_STAMP := $(VENV)/.ready-dev
 

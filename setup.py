@@ -1,6 +1,7 @@
 """What pyproject.toml cannot say of the build: what is written in C, which may fail to build.
 
-Without a compiler the package installs all the same, and all of it has a reference in plain Python.
+Without a compiler the package installs all the same, and all of it has a reference in plain Python, which is also what
+serves a Python without the GIL.  ``RAT_MUST_BUILD=1`` has a module that does not compile fail the build;
 ``RAT_NO_INTERNALS=1`` builds the C code without a look behind CPython's public API; ``RAT_SANITIZE=1`` leaves the
 optimisation to CFLAGS.
 """
@@ -8,54 +9,42 @@ optimisation to CFLAGS.
 from __future__ import annotations
 
 import os
+import runpy
+import sysconfig
 from glob import glob
 
 from setuptools import Extension, setup
 
-SOURCE = "rat/codec/native"
-LANE = "rat/http1/native"
-SLOTS = "rat/native/slots.h"
-FILES = ("arguments.c", "cursor.c", "module.c", "objects.c", "reader.c", "write_tables.c", "writer.c")
+compiled = runpy.run_path("rat/compiled.py")
+FILES = {
+    "rat.codec.native._codec": [path for path in glob("rat/codec/native/*.c") if not path.endswith("frames.c")],
+    "rat.codec.native._frames": ["rat/codec/native/frames.c"],
+    "rat.http1._lane": glob("rat/http1/native/*.c"),
+    "rat._messages": ["rat/native/messages.c"],
+    "rat._tasks": ["rat/native/tasks.c"],
+}
 FLAGS = ["-fvisibility=hidden", "-fno-strict-aliasing", "-Wextra", "-Wno-missing-field-initializers"]
 
 if os.environ.get("RAT_SANITIZE") != "1":
     FLAGS.insert(0, "-O3")
 
+
+def extension(module: str, files: list[str]) -> Extension:
+    macros = [("RAT_SOURCES", compiled["identity"](compiled["PLACES"][module]))]
+    if os.environ.get("RAT_NO_INTERNALS") == "1":
+        macros.append(("RAT_NO_INTERNALS", "1"))
+    return Extension(
+        module,
+        sources=sorted(files),
+        define_macros=macros,
+        extra_compile_args=FLAGS if os.name == "posix" else [],
+        optional=os.environ.get("RAT_MUST_BUILD") != "1",
+    )
+
+
+has_gil = not sysconfig.get_config_var("Py_GIL_DISABLED")
 setup(
-    ext_modules=[
-        Extension(
-            "rat.codec.native._codec",
-            sources=[f"{SOURCE}/{name}" for name in FILES],
-            depends=glob(f"{SOURCE}/*.h"),
-            define_macros=[("RAT_NO_INTERNALS", "1")] if os.environ.get("RAT_NO_INTERNALS") == "1" else [],
-            extra_compile_args=FLAGS if os.name == "posix" else [],
-            optional=True,
-        ),
-        Extension(
-            "rat.codec.native._frames",
-            sources=[f"{SOURCE}/frames.c"],
-            extra_compile_args=FLAGS if os.name == "posix" else [],
-            optional=True,
-        ),
-        Extension(
-            "rat.http1._lane",
-            sources=[f"{LANE}/{name}" for name in ("answer.c", "fields.c", "head.c", "module.c", "verbs.c")],
-            depends=[f"{LANE}/lane.h", SLOTS],
-            extra_compile_args=FLAGS if os.name == "posix" else [],
-            optional=True,
-        ),
-        Extension(
-            "rat._messages",
-            sources=["rat/native/messages.c"],
-            depends=[SLOTS],
-            extra_compile_args=FLAGS if os.name == "posix" else [],
-            optional=True,
-        ),
-        Extension(
-            "rat._tasks",
-            sources=["rat/native/tasks.c"],
-            extra_compile_args=FLAGS if os.name == "posix" else [],
-            optional=True,
-        ),
-    ]
+    ext_modules=[extension(module, files) for module, files in FILES.items()] if has_gil else [],
+    # Always all of it: which file is newer says nothing of what it was built from.
+    options={"build_ext": {"force": True}},
 )

@@ -41,7 +41,8 @@ def build(tree: Path) -> None:
     """Build the native codec of *tree* in place, if it has one; without it the codec in Python is counted."""
     if (tree / "setup.py").exists():
         command = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
-        done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
+        environment = {**os.environ, "RAT_MUST_BUILD": "1"}  # all of it or nothing
+        done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
             print(f"native codec of {tree.name} not built: {last}", file=sys.stderr)

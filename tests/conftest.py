@@ -15,6 +15,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 
+from tests.support.extensions import faults
+
 _common = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("default", _common, max_examples=100, derandomize=True, database=None)
 settings.register_profile(
@@ -60,6 +62,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """Before output is captured: the watchdog needs the standard error of the run."""
     if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):  # where tests are run
         config.pluginmanager.register(Watchdog())
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """What is written in C is tested as it stands here, or the run ends: not an older build of it, nor nothing."""
+    if not hasattr(session.config, "workerinput") and (lines := faults()):
+        raise pytest.UsageError("\n".join([*lines, "make builds all of it, and shows what the compiler says"]))
 
 
 def pytest_collection_finish() -> None:

@@ -1,9 +1,11 @@
-"""What is written in C is used where all of it is there, and its reference where it is not."""
+"""What is written in C is used where it was built from what lies here, and its reference where it was not."""
 
 from __future__ import annotations
 
+import logging
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,27 +13,59 @@ from pathlib import Path
 import pytest
 
 from rat.cli.check import findings
-from rat.compiled import NAMES, compiled, lacking
+from rat.compiled import PLACES, compiled, fault, identity, sources
+from tests.support.extensions import built
+from tools.compiler import missing
 
-PACKAGE = Path(__file__).parent.parent / "rat"
-SOURCES = [path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")]
-
-
-@pytest.mark.parametrize("module", NAMES)
-def test_the_names_are_those_that_are_used(module: str) -> None:
-    used: set[str] = set()
-    for source in SOURCES:
-        for names in re.findall(rf"from {re.escape(module)} import (\(.*?\)|[^\n]*)", source, re.DOTALL):
-            used.update(re.findall(r"\w+", names))
-        if f'compiled("{module}"' in source:
-            used.update(re.findall(r"\b_native\.(\w+)", source))
-    assert sorted(used) == sorted(NAMES[module])
+ROOT = Path(__file__).parent.parent
+CODE = {str(path) for path in (ROOT / "rat").rglob("native/*.[ch]")}
+OTHER = "built from other sources than lie beside it; build it again"
+can_build = pytest.mark.skipif(missing() is not None, reason=f"there is not {missing()}")
 
 
-@pytest.mark.parametrize("module", NAMES)
-def test_what_is_built_has_all_of_them(module: str) -> None:
-    pytest.importorskip(module, reason=f"{module} is not built")
-    assert lacking(module) == ()
+def run(command: list[str], cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAT_")}
+    return subprocess.run(
+        command, cwd=cwd, env={**environment, **variables}, capture_output=True, text=True, check=False, timeout=50
+    )
+
+
+def test_every_file_in_c_belongs_to_an_extension() -> None:
+    assert {path for place in PLACES.values() for path in sources(place)} == CODE
+    names = set(re.findall(r'^    "(rat\.[\w.]+)": ', (ROOT / "setup.py").read_text(), re.MULTILINE))
+    assert names == set(PLACES)
+
+
+@pytest.mark.parametrize("module", PLACES)
+def test_what_is_built_says_of_what(module: str) -> None:
+    assert built(module).__sources__ == identity(PLACES[module])
+
+
+def test_an_identity_is_of_the_names_and_the_content_of_all_files(tmp_path: Path) -> None:
+    for name in ("a/x.c", "a/x.h", "native/y.h", "native/other.c"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(name)
+    shutil.copy(ROOT / "rat/compiled.py", tmp_path)
+    program = "from compiled import identity; print(identity('a'), identity('gone'))"
+
+    def identities() -> list[str]:
+        return run([sys.executable, "-c", program], tmp_path).stdout.split()
+
+    first = identities()
+    assert re.fullmatch("[0-9a-f]{8}", first[0])
+    assert first[1] == "None"  # as in a wheel, which has no sources
+    seen = {first[0]}
+    for change in (
+        lambda: (tmp_path / "a/x.c").write_text("other"),
+        lambda: (tmp_path / "a/x.h").rename(tmp_path / "a/z.h"),
+        lambda: (tmp_path / "native/y.h").write_text("other"),
+    ):
+        change()
+        seen.update(identities()[:1])
+    assert len(seen) == 4
+    (tmp_path / "native/other.c").write_text("no part of it")
+    assert identities()[0] in seen
 
 
 OLD = """
@@ -44,28 +78,93 @@ from rat.http1 import fastlane, fieldsearch
 from rat.http1.engine import HttpEngine
 print(fastlane.implementation, tasks.implementation, codec.implementation, Response("x").body)
 from rat.cli.check import findings
-print(sum("built from older sources (no " in remark for _, there, remark in findings() if not there))
+print(sum("built from other sources" in remark for _, there, remark in findings() if not there))
 """
 
 
-def test_what_was_built_from_older_sources_is_not_used_and_rat_check_says_so() -> None:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAT_")}
-    done = subprocess.run(
-        [sys.executable, "-c", OLD.format(names=list(NAMES))],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stdout == f"reference reference reference b'x'\n{len(NAMES)}\n", done.stderr
+def test_what_was_built_from_other_sources_is_not_used_and_the_log_and_rat_check_say_so() -> None:
+    done = run([sys.executable, "-c", OLD.format(names=list(PLACES))], ROOT)
+    assert done.stdout == f"reference reference reference b'x'\n{len(PLACES)}\n", done.stderr
+    # The codec's other half is not asked for where the codec is not used.
+    said = [f"{module} is not used: it is {OTHER}" for module in PLACES if not module.endswith("_frames")]
+    assert sorted(done.stderr.splitlines()) == sorted(said)
 
 
-def test_who_asks_for_what_is_older_is_told_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_asks_for_what_has_a_fault_is_told_which(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("rat.compiled._said", set())
     monkeypatch.setitem(sys.modules, "rat._tasks", type(sys)("rat._tasks"))
     monkeypatch.setenv("RAT_TASKS", "native")
-    with pytest.raises(ImportError, match=r"rat\._tasks is of older sources: it lacks Seat, first_step"):
+    with pytest.raises(ImportError, match=rf"RAT_TASKS is 'native', and rat\._tasks is {OTHER}"):
         compiled("rat._tasks", "RAT_TASKS")
+    assert caplog.record_tuples == []
     monkeypatch.setenv("RAT_TASKS", "")
-    assert compiled("rat._tasks", "RAT_TASKS") is None
+    for _ in range(2):
+        assert compiled("rat._tasks", "RAT_TASKS") is None
+    assert caplog.record_tuples == [("rat.server", logging.WARNING, f"rat._tasks is not used: it is {OTHER}")]
     (remark,) = [remark for name, _, remark in findings() if name == "native task steps"]
-    assert remark.startswith("built from older sources (no Seat, first_step), build it again; till then tasks are")
+    assert remark == f"{OTHER}; till then tasks are stepped from Python, which costs more"
+
+
+def test_what_was_not_built_is_missed_in_silence(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "rat._tasks", None)
+    monkeypatch.setenv("RAT_TASKS", "")
+    assert fault("rat._tasks") == "not built"
+    assert compiled("rat._tasks", "RAT_TASKS") is None
+    assert caplog.record_tuples == []
+
+
+def test_what_does_not_load_is_no_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str) -> object:
+        raise AttributeError("module 'rat.errors' has no attribute 'CodecError'")
+
+    monkeypatch.setattr("rat.compiled.import_module", fail)
+    expected = "built, but does not load (module 'rat.errors' has no attribute 'CodecError'); build it again"
+    assert fault("rat._tasks") == expected
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """What a build needs, with an error in one file."""
+    for name in ("rat/compiled.py", *(str(path) for path in (ROOT / "rat/native").glob("*.[ch]"))):
+        path = tmp_path / (ROOT / name).relative_to(ROOT)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, path)
+    setup = (ROOT / "setup.py").read_text()
+    others = re.compile(r'^    "rat\.(?!_tasks|_messages)[\w.]+": .*\n', re.MULTILINE)
+    (tmp_path / "setup.py").write_text(others.sub("", setup))
+    with (tmp_path / "rat/native/tasks.c").open("a") as file:
+        file.write("this is no C;\n")
+    return tmp_path
+
+
+BUILD = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
+
+
+@can_build
+def test_an_extension_that_does_not_compile_is_left_out_or_fails_the_build(tree: Path) -> None:
+    done = run(BUILD, tree, CFLAGS="-O0")
+    assert done.returncode == 0
+    assert [path.name.partition(".")[0] for path in tree.glob("rat/*.so")] == ["_messages"]
+    done = run(BUILD, tree, CFLAGS="-O0", RAT_MUST_BUILD="1")
+    assert done.returncode == 1
+    assert "tasks.c" in done.stderr
+    assert "this is no C" in done.stderr
+
+
+SESSION = """
+import sys, types
+sys.modules["rat._tasks"] = types.ModuleType("rat._tasks")
+import pytest
+sys.exit(pytest.main(["-p", "no:cacheprovider", "tests/test_layers.py"]))
+"""
+
+
+@can_build
+def test_no_test_runs_beside_what_was_built_from_other_sources() -> None:
+    done = run([sys.executable, "-c", SESSION], ROOT)
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert f"ERROR: rat._tasks is {OTHER}\nmake builds all of it" in done.stderr

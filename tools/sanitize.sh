@@ -10,10 +10,8 @@ place=build/sanitize
 rm -rf "$place"
 mkdir -p "$place"
 CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined ${CFLAGS:-}" \
-LDFLAGS="-fsanitize=address,undefined" RAT_SANITIZE=1 \
+LDFLAGS="-fsanitize=address,undefined" RAT_SANITIZE=1 RAT_MUST_BUILD=1 \
     "$PYTHON" setup.py -q build_ext --build-lib "$place" --build-temp "$place/temp" >"$place/log" 2>&1 || { cat "$place/log"; exit 1; }
-built=$(cd "$place" && find rat -name '*.so' | wc -l)
-[ "$built" = 5 ] || { cat "$place/log"; exit 1; }
 # The Python files beside the sanitized extensions: what is imported is this tree, not the work tree's own build.
 cp -r rat "$place/tree"
 find "$place/tree" -name '*.so' -delete

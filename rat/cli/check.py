@@ -10,7 +10,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from rat.compiled import lacking
+from rat.compiled import NOT_BUILT, fault
 
 __all__ = ["add_parser", "findings"]
 
@@ -35,13 +35,10 @@ def _has(module: str) -> str | None:
 
 def _extension(module: str, without: str) -> tuple[bool, str]:
     """Whether the extension *module* is used, and what follows."""
-    try:
-        lacks = lacking(module)
-    except ImportError:
-        return False, without
-    if lacks:
-        return False, f"built from older sources (no {', '.join(lacks)}), build it again; till then {without}"
-    return True, "built"
+    wrong = fault(module)
+    if wrong is None:
+        return True, "built"
+    return False, without if wrong == NOT_BUILT else f"{wrong}; till then {without}"
 
 
 def findings() -> list[tuple[str, bool, str]]:

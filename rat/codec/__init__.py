@@ -7,10 +7,10 @@ Knows no socket, no HTTP and no asyncio.
 
 from __future__ import annotations
 
-import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from rat.compiled import compiled
 from rat.errors import CodecError
 
 if TYPE_CHECKING:
@@ -73,19 +73,7 @@ implementation: str
 
 
 def _choose() -> str:
-    wanted = os.environ.get("RAT_CODEC", "")
-    if wanted not in ("", "native", "reference"):
-        raise ImportError(f"RAT_CODEC is {wanted!r}, and may be 'native' or 'reference'")
-    if wanted != "reference":
-        try:
-            return _take("native")
-        except (ImportError, AttributeError) as error:  # not built, or not for this interpreter
-            if wanted == "native":
-                raise ImportError("RAT_CODEC is 'native', and rat.codec.native is not built") from error
-    return _take("reference")
-
-
-def _take(name: str) -> str:
+    name = "reference" if compiled("rat.codec.native._codec", "RAT_CODEC") is None else "native"
     module = import_module(f"rat.codec.{name}")
     globals().update({public: getattr(module, public) for public in _CODEC})
     return name

@@ -9,10 +9,10 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from rat.codec import implementation
+from rat.compiled import compiled
 from rat.errors import CodecError
 
 __all__ = ["Calls", "ReferenceCalls", "crc32", "pack_value", "reference_pack_value"]
@@ -74,12 +74,7 @@ def reference_pack_value(word: int, stream_id: int, message: bytes) -> bytes:
 
 
 def _native() -> Any:
-    if implementation == "native":
-        try:
-            return import_module("rat.codec.native._frames")
-        except ImportError:  # this file was not built, the codec was
-            return None
-    return None
+    return compiled("rat.codec.native._frames", "RAT_CODEC") if implementation == "native" else None
 
 
 if TYPE_CHECKING:

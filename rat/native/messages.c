@@ -234,6 +234,7 @@ static PyMethodDef functions[] = {
 
 static int execute(PyObject *module) {
     State *st = PyModule_GetState(module);
+    if (add_identity(module) < 0) return -1;
     if ((st->init_name = PyUnicode_InternFromString("__init__")) == NULL) return -1;
     if ((st->content_type = PyUnicode_InternFromString("content_type")) == NULL) return -1;
     if ((st->status = PyUnicode_InternFromString("status")) == NULL) return -1;

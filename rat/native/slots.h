@@ -2,8 +2,8 @@
 #ifndef RAT_SLOTS_H
 #define RAT_SLOTS_H
 
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "module.h"
+
 #include <structmember.h>
 
 /* Where instances of *type* have the slot *name*; -1 with TypeError where they have none. */

@@ -1,8 +1,8 @@
 /* The quick half of a standing task: to be called as it, and to be looked over.
 
    The reference is ReferenceSeat in rat/tasks.py, and tests/shell/test_tasks.py holds this file to it. */
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "module.h"
+
 #include <stddef.h>
 #include <structmember.h>
 
@@ -272,6 +272,7 @@ static PyMethodDef functions[] = {
 
 static int execute(PyObject *module) {
     State *st = PyModule_GetState(module);
+    if (add_identity(module) < 0) return -1;
     if ((st->waits = PyUnicode_InternFromString("waits")) == NULL) return -1;
     if ((st->callbacks = PyUnicode_InternFromString("_callbacks")) == NULL) return -1;
     if ((st->get_name = PyUnicode_InternFromString("get_name")) == NULL) return -1;

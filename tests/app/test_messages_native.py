@@ -16,9 +16,10 @@ from rat import responses as ours
 from rat.messages import Request, new_request
 from tests.support.allocations import can_fail, refusals_of
 from tests.support.examples import examples
+from tests.support.extensions import built
 from tests.support.references import in_plain_python
 
-native: Any = pytest.importorskip("rat._messages", reason="what makes messages in C is not built")
+native = built("rat._messages")
 
 if native.Base not in ours.Response.__mro__:
     pytest.skip("messages made in C were not asked for", allow_module_level=True)

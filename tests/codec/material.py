@@ -13,6 +13,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from rat.compiled import fault
 from tests.support.examples import examples
 
 __all__ = ["CODECS", "EDGE_INTS", "deep_list", "full_values", "plain_values", "quick", "same", "thorough"]
@@ -21,11 +22,9 @@ __all__ = ["CODECS", "EDGE_INTS", "deep_list", "full_values", "plain_values", "q
 def _codecs() -> list[ModuleType]:
     from rat.codec import reference
 
-    try:
-        native = import_module("rat.codec.native")
-    except ImportError:
+    if fault("rat.codec.native._codec") is not None:
         return [reference]
-    return [reference, native] if hasattr(native, "Decoder") else [reference]
+    return [reference, import_module("rat.codec.native")]
 
 
 CODECS = _codecs()

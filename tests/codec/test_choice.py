@@ -32,7 +32,7 @@ def test_native_is_said_to_be_missing_where_it_was_not_built() -> None:
     assert run(program).stdout.split() == ["reference"]
     result = run(program, "native")
     assert result.returncode == 1
-    assert "RAT_CODEC is 'native', and rat.codec.native is not built" in result.stderr
+    assert "RAT_CODEC is 'native', and rat.codec.native._codec is not built" in result.stderr
 
 
 def test_what_is_not_loaded() -> None:

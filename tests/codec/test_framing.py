@@ -18,8 +18,9 @@ from rat.codec.frame import HEADER_SIZE, PREFIX_SIZE, Flag, Kind, pack_frame
 from rat.codec.framing import ReferenceCalls, reference_pack_value
 from rat.errors import CodecError
 from tests.support.examples import examples
+from tests.support.extensions import built
 
-native = pytest.importorskip("rat.codec.native._frames", reason="the native codec is not built")
+native = built("rat.codec.native._frames")
 crc32 = getattr(native, "crc32", None)
 folds = pytest.mark.skipif(crc32 is None, reason="this processor does not multiply without carries")
 

@@ -8,6 +8,7 @@ import datetime as dt
 import inspect
 import threading
 from collections.abc import Callable
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,8 +20,10 @@ from rat.codec import CodecError, reference
 from rat.codec.scalar_writer import varint
 from tests.codec.material import full_values, quick, same
 from tests.support.examples import examples
+from tests.support.extensions import built
 
-native = pytest.importorskip("rat.codec.native", exc_type=ImportError)
+built("rat.codec.native._codec")
+native = import_module("rat.codec.native")
 
 from tests.codec.operations import general_table, with_holes  # noqa: E402
 

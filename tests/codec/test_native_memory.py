@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from rat.codec import CodecError
+from tests.support.extensions import built
 
-pytest.importorskip("rat.codec.native", exc_type=ImportError)
+built("rat.codec.native._codec")
 
-from tests.codec.operations import OPERATIONS
+from tests.codec.operations import OPERATIONS  # noqa: E402
 
 IN_PYTHON = {"encode rare", "decode rare", "decode what is wrong"}
 """What the C code leaves to Python for a part."""

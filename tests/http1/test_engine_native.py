@@ -17,8 +17,9 @@ from tests.http1.feeding import ATTRIBUTES, DATE
 from tests.http1.heads import CLIENTS, mutated, wires
 from tests.support.allocations import can_fail, refusals_of
 from tests.support.examples import seed, times
+from tests.support.extensions import built
 
-native: Any = pytest.importorskip("rat.http1._lane", reason="the verbs in C are not built")
+native = built("rat.http1._lane")
 
 if HttpEngine.next_event is ReferenceEngine.next_event:
     pytest.skip("the verbs in C were not asked for", allow_module_level=True)

@@ -18,8 +18,9 @@ from tests.http1.feeding import ATTRIBUTES
 from tests.http1.heads import CLIENTS, mutated, wires
 from tests.support.allocations import can_fail, refusals_of
 from tests.support.examples import seed, times
+from tests.support.extensions import built
 
-native: Any = pytest.importorskip("rat.http1._lane", reason="the reader in C is not built")
+native = built("rat.http1._lane")
 
 SIZE = 2000
 FIELDS = 9

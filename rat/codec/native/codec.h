@@ -5,8 +5,8 @@
 #ifndef RAT_CODEC_H
 #define RAT_CODEC_H
 
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "../../native/module.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

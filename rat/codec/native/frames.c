@@ -2,8 +2,8 @@
    plain Python; tests/codec/test_framing.py compares the two.
 
    A module of its own: it needs nothing of the codec, and values come from the function that it is given. */
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "../../native/module.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -343,6 +343,7 @@ static PyMethodDef folding[] = {
 
 static int execute(PyObject *module) {
     State *st = PyModule_GetState(module);
+    if (add_identity(module) < 0) return -1;
     PyObject *errors = PyImport_ImportModule("rat.errors");
     if (errors == NULL) return -1;
     st->codec_error = PyObject_GetAttrString(errors, "CodecError");

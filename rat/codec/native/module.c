@@ -159,6 +159,7 @@ static int add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **to) {
 
 static int execute(PyObject *module) {
     State *st = PyModule_GetState(module);
+    if (add_identity(module) < 0) return -1;
     for (int i = 0; i < IMPORT_COUNT; i++) {
         PyObject *source = PyImport_ImportModule(IMPORTS[i].module);
         if (source == NULL) return -1;

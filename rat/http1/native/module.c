@@ -14,6 +14,7 @@ static PyMethodDef functions[] = {
 
 static int execute(PyObject *module) {
     State *st = PyModule_GetState(module);
+    if (add_identity(module) < 0) return -1;
     for (int i = 0; i < METHODS; i++)
         if ((st->methods[i] = PyUnicode_InternFromString(METHOD_NAMES[i])) == NULL) return -1;
     if ((st->empty = PyBytes_FromStringAndSize(NULL, 0)) == NULL) return -1;
