@@ -117,11 +117,12 @@ def last_words(engine: FramesEngine) -> events.Goaway:
 
 def split_frames(data: bytes) -> Iterator[bytes]:
     """The frames that *data* holds, nothing else being in it."""
-    while data:
-        size = 4 + int.from_bytes(data[:4])
-        assert size <= len(data)
-        yield data[:size]
-        data = data[size:]
+    start = 0
+    while start < len(data):
+        end = start + 4 + int.from_bytes(data[start : start + 4])
+        assert end <= len(data)
+        yield data[start:end]
+        start = end
 
 
 def kinds(data: bytes) -> list[Kind]:
