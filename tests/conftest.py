@@ -1,4 +1,4 @@
-"""What the whole suite shares: which examples its properties draw, a heap that is quickly searched, and a watchdog.
+"""What the whole suite shares: which examples its properties draw, how long a test may wait, a heap quickly searched.
 
 The profile ``default`` draws the same few examples each time, so that a run speaks of the change and not of its luck;
 ``long`` (``make test-long``) draws twenty times as many at random, and keeps what failed in ``.hypothesis``.
@@ -6,10 +6,18 @@ The profile ``default`` draws the same few examples each time, so that a run spe
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import faulthandler
+import functools
 import gc
+import inspect
+import math
 import os
+import signal
 import time
+from collections.abc import Awaitable, Callable, Generator, Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -30,38 +38,113 @@ settings.register_profile(
 settings.load_profile("default")
 
 
-_STALLED = 60.0
+def _longer(seconds: float) -> float:
+    """*seconds* in the default suite; a property of the long one may take its time."""
+    return seconds * settings().max_examples / 100
+
+
+# -- nothing is waited for without an end: the innermost bound that helps tells most
+
+_TASK = 45.0
+"""Seconds that a test on a loop has: what it awaits is cancelled, and its traceback says what that was."""
+_PHASE = 55.0
+"""Seconds that the set-up, the call and the clean-up of a test have each, whatever they wait for."""
+_WORKER = 70.0
+"""Seconds in which a process that runs tests begins one: a thread, or a lock held in C, may keep it from ending."""
+_CONTROLLER = 200.0
+"""Seconds in which the process that hands tests out hears of one that has begun: the workers' own end comes before."""
+_EXIT = 30.0
+"""Seconds that a process has to end when its tests have."""
 _REARMED = 10.0
 
 
+class Overdue(BaseException):
+    """A test waits, and not on its loop.  No Exception: nothing that it is raised in may take it for its own."""
+
+
+def _overdue(number: int, frame: object) -> None:
+    raise Overdue(f"nothing came of this within {_longer(_PHASE):g} seconds")
+
+
+def _within(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    @functools.wraps(test)
+    async def bounded(*arguments: Any, **named: Any) -> None:
+        async with asyncio.timeout(_longer(_TASK)):
+            await test(*arguments, **named)
+
+    return bounded
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests on a loop get a timeout around them."""
+    for item in items:
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+            item.obj = _within(item.obj)
+
+
+@contextlib.contextmanager
+def _alarm() -> Iterator[None]:
+    before = signal.signal(signal.SIGALRM, _overdue)
+    signal.setitimer(signal.ITIMER_REAL, _longer(_PHASE))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None]:
+    """A fixture that waits is interrupted."""
+    with _alarm():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None]:
+    """A test that waits is interrupted."""
+    with _alarm():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Generator[None]:
+    """What is waited for after a test is interrupted: its threads, when the loop closes, and its processes."""
+    with _alarm():
+        return (yield)
+
+
 class Watchdog:
-    """Ends a process in which no test has begun for a minute or so, and writes where every thread stood.
+    """Ends a process in which no test has begun for some time, and writes where every thread stood.
 
     The others go on: a test that waits for ever is named as the one in which its worker crashed, where the whole run
     hung before.  pytest's own ``faulthandler_timeout`` starts and joins a thread for every test, which costs as much as
     the test where others want the processor, and ends nothing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float) -> None:
         self._stderr = os.dup(2)
-        self._armed = 0.0
+        self._seconds = seconds
+        self._armed = -math.inf
+
+    def _arm(self, seconds: float) -> None:
+        faulthandler.dump_traceback_later(seconds, file=self._stderr, exit=True)
 
     def pytest_runtest_logstart(self) -> None:
         now = time.monotonic()
         if now - self._armed > _REARMED:
             self._armed = now
-            seconds = _STALLED * settings().max_examples / 100  # a property of the long suite may take its time
-            faulthandler.dump_traceback_later(seconds + _REARMED, file=self._stderr, exit=True)
+            self._arm(_longer(self._seconds) + _REARMED)
 
     def pytest_unconfigure(self) -> None:
-        faulthandler.cancel_dump_traceback_later()
-        os.close(self._stderr)
+        self._arm(_EXIT)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Before output is captured: the watchdog needs the standard error of the run."""
-    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):  # where tests are run
-        config.pluginmanager.register(Watchdog())
+    hands_out = config.getoption("numprocesses", None) and not hasattr(config, "workerinput")
+    config.pluginmanager.register(Watchdog(_CONTROLLER if hands_out else _WORKER))
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
