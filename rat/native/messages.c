@@ -150,7 +150,9 @@ static PyObject *plain_response(State *st, PyObject *const *args, Py_ssize_t cou
     else if ((fields = PyDict_GetItemWithError(st->types, content_type)) == NULL) return NULL;
     PyObject *content = is_text ? PyUnicode_AsUTF8String(body) : Py_NewRef(body);
     if (content == NULL) return NULL;
+    Py_INCREF(fields); /* making an object may collect garbage, and so run anything */
     PyObject *response = make_of(st->make, (PyObject *[]){content, fields, status}, status == NULL ? 2 : 3);
+    Py_DECREF(fields);
     Py_DECREF(content);
     return response;
 }

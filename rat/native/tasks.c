@@ -60,7 +60,7 @@ static int seat_init(Seat *self, PyObject *args, PyObject *kwargs) {
 
 /* 1 when the turn of the task waits, which then stands ready, 0 when not, -1 for an exception. */
 static int stands_ready(Seat *self, State *st) {
-    if (self->task == NULL || self->task == Py_None || self->context == NULL || self->turn == NULL) {
+    if (self->task == NULL || self->task == Py_None || self->context == NULL || self->turn == NULL || self->loop == NULL) {
         PyObject *done = PyObject_CallMethodNoArgs((PyObject *)self, st->stand);
         Py_XDECREF(done);
         return done == NULL ? -1 : 0;
@@ -89,15 +89,18 @@ static PyObject *seat_call(Seat *self, PyObject *const *args, Py_ssize_t count) 
     int ready = stands_ready(self, st);
     if (ready < 0) return NULL;
     if (ready == 0) Py_RETURN_NOTIMPLEMENTED;
-    PyObject *task = self->task, *context = self->context;
+    PyObject *task = self->task, *context = self->context, *loop = self->loop, *result = NULL, *done;
     Py_ssize_t references = Py_REFCNT(task), context_references = Py_REFCNT(context), weak = 0;
-    if (!self->is_taken && (weak = weak_references(st, task)) < 0) return NULL;
-    PyObject *result = NULL, *done = call_two(st->enter_task, self->loop, task);
-    if (done == NULL) {
+    Py_INCREF(task);
+    Py_INCREF(context);
+    Py_INCREF(loop);
+    if (!self->is_taken && (weak = weak_references(st, task)) < 0) goto out;
+    if ((done = call_two(st->enter_task, loop, task)) == NULL) {
         /* Nothing can be called as one task inside of another. */
-        if (!PyErr_ExceptionMatches(PyExc_RuntimeError)) return NULL;
+        if (!PyErr_ExceptionMatches(PyExc_RuntimeError)) goto out;
         PyErr_Clear();
-        Py_RETURN_NOTIMPLEMENTED;
+        result = Py_NewRef(Py_NotImplemented);
+        goto out;
     }
     Py_DECREF(done);
     if (!self->is_taken) {
@@ -106,8 +109,6 @@ static PyObject *seat_call(Seat *self, PyObject *const *args, Py_ssize_t count) 
         self->weak_references = weak;
         self->is_taken = 1;
     }
-    Py_INCREF(task);
-    Py_INCREF(context);
     if (PyContext_Enter(context) == 0) {
         self->in_use = 1;
         result = PyObject_Vectorcall(args[0], args + 1, (size_t)(count - 1), NULL);
@@ -119,11 +120,13 @@ static PyObject *seat_call(Seat *self, PyObject *const *args, Py_ssize_t count) 
     }
     PyObject *type, *value, *traceback;
     PyErr_Fetch(&type, &value, &traceback);
-    done = call_two(st->leave_task, self->loop, task);
+    done = call_two(st->leave_task, loop, task);
     result = restore(done != NULL, result, type, value, traceback);
     Py_XDECREF(done);
+out:
     Py_DECREF(task);
     Py_DECREF(context);
+    Py_DECREF(loop);
     return result;
 }
 
@@ -154,7 +157,7 @@ static int is_seen(Seat *self) {
     State *st = state_of((PyObject *)self);
     PyObject *task = self->task;
     if (task == NULL || Py_REFCNT(task) != self->references) return 1;
-    if (Py_REFCNT(self->context) != self->context_references) return 1;
+    if (self->context == NULL || Py_REFCNT(self->context) != self->context_references) return 1;
     /* A task of asyncio has a dict when an attribute was set, and does not show it. */
     PyObject **attributes = _PyObject_GetDictPtr(task);
     if (attributes != NULL && *attributes != NULL) return 1;

@@ -173,6 +173,23 @@ def test_an_error_that_is_no_refusal_passes() -> None:
         assert calls.position == 0
 
 
+def test_what_decodes_may_ask_for_the_next_call() -> None:
+    """Both decode the first frame, and neither is led past the second."""
+    wire = b"".join(pack_frame(Kind.CALL, 0, stream_id, encode(stream_id)) for stream_id in (1, 3))
+
+    def decode_both(message: bytes) -> Any:
+        came.append(message)
+        if len(came) == 1:
+            assert next(calls) == (1, None, 1)
+        return decode(message)
+
+    for make in (native.Calls, ReferenceCalls):
+        came: list[bytes] = []
+        calls = make(wire, decode_both, WORD, 0, 1, LONGEST)
+        assert [next(calls), calls.position] == [(1, None, 1), len(wire) // 2]
+        assert [next(calls), calls.position] == [(3, None, 3), len(wire)]
+
+
 def test_lengths_at_the_edges() -> None:
     for make in (native.Calls, ReferenceCalls):
         for length in (0, 7, 0xFFFFFFFF, 0x7FFFFFFF, LONGEST + 1):

@@ -247,6 +247,8 @@ def test_dataclass_fields_that_are_properties_of_trouble() -> None:
         lambda codec: codec.encode_segments(1, threshold=0),
         lambda codec: codec.Encoder(1),
         lambda codec: codec.Encoder(max_depth=257),
+        lambda codec: codec.Encoder(**{1: 2}),  # type: ignore[arg-type]
+        lambda codec: codec.Decoder(**{1: 2}),  # type: ignore[arg-type]
         lambda codec: codec.encode_batch(1),
     ],
 )

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tracemalloc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -132,6 +133,26 @@ def test_segments_are_the_memory_of_the_caller() -> None:
         array.append(1)
     del segments
     array.append(1)
+
+
+def test_a_cycle_through_a_message_is_collected() -> None:
+    from rat.codec.native import Cursor
+    from rat.codec.native._frames import Calls
+
+    class Message(bytes):
+        reader: object
+        other: object
+
+    class Other:
+        pass
+
+    for make in (Cursor, lambda message: Calls(message, bytes, 1, 0, 1, 99)):
+        message = Message(b"message")
+        message.reader, message.other = make(message), Other()
+        gone = weakref.ref(message.other)
+        del message
+        gc.collect()
+        assert gone() is None
 
 
 def test_views_hold_the_message() -> None:

@@ -230,6 +230,25 @@ def test_answers_of_known_parts_are_those_of_the_method() -> None:
         native.answer_writer(counted, {}, {}, None)
 
 
+def test_what_an_answer_is_made_of_is_held() -> None:
+    """The hash of a field may be the application's, and do anything."""
+    writer = fastlane.LaneWriter(b"rat")
+    write = native.answer_writer(writer.complete, writer._starts, writer._lines, writer._blocks)
+    kept = [(b"n", b"%d" % number) for number in range(3)]
+    expected = write(200, kept, b"x", b"now")
+    assert writer._lines
+
+    class Name(bytes):
+        def __hash__(self) -> int:
+            writer._starts.clear()
+            writer._lines.clear()
+            fields.clear()
+            return hash(bytes(self))
+
+    fields = [*kept[:2], (Name(kept[2][0]), kept[2][1])]
+    assert write(200, fields, b"x", b"now") in (expected, fastlane.LaneWriter(b"rat").complete(200, [], b"x", b"now"))
+
+
 def test_an_answer_that_the_method_refuses_is_refused() -> None:
     writer = fastlane.LaneWriter(None)
     write = native.answer_writer(writer.complete, writer._starts, writer._lines, writer._blocks)

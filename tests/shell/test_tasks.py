@@ -12,7 +12,7 @@ import sys
 import weakref
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -550,6 +550,23 @@ def test_which_one_is_used_can_be_chosen() -> None:
     assert chosen("", hidden).stdout == "reference\n"
     assert "RAT_TASKS is 'native', and rat._tasks is not built" in chosen("native", hidden).stderr
     assert "RAT_TASKS is 'fast', and may be 'native' or 'reference'" in chosen("fast").stderr
+
+
+@pytest.mark.skipif(ours.implementation != "native", reason="in Python it is an AttributeError")
+def test_a_seat_that_lacks_a_part_asks_for_a_task() -> None:
+    class Bare(ours.Seat):
+        stood = 0
+
+        def stand(self) -> None:
+            self.stood += 1
+
+        def replace(self) -> None: ...
+
+    bare: Any = Bare.__new__(Bare)
+    assert bare.call(len, ()) is NotImplemented
+    bare._task, bare._context, bare._turn = object(), contextvars.copy_context(), SimpleNamespace(waits=True)
+    assert bare.call(len, ()) is NotImplemented
+    assert bare.stood == 2
 
 
 SWEEP = """

@@ -504,6 +504,7 @@ static PyObject *cursor_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
 static int cursor_traverse(PyObject *op, visitproc visit, void *arg) {
     Py_VISIT(Py_TYPE(op));
     Py_VISIT(((Cursor *)op)->data);
+    Py_VISIT(((Cursor *)op)->buffer.obj);
     return 0;
 }
 

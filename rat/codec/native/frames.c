@@ -234,6 +234,7 @@ static PyObject *calls_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 static int calls_traverse(PyObject *op, visitproc visit, void *arg) {
     Py_VISIT(Py_TYPE(op));
     Py_VISIT(((Calls *)op)->decode);
+    Py_VISIT(((Calls *)op)->data); /* of a class that derives from bytes, perhaps, and may hold anything */
     return 0;
 }
 
@@ -265,9 +266,9 @@ static PyObject *caught(Calls *self) {
 
 static PyObject *calls_next(PyObject *op) {
     Calls *self = (Calls *)op;
-    Py_ssize_t left = PyBytes_GET_SIZE(self->data) - self->position;
+    Py_ssize_t position = self->position, left = PyBytes_GET_SIZE(self->data) - position;
     if (self->is_over || left < PREFIX || self->decode == NULL) return NULL;
-    const uint8_t *p = (const uint8_t *)PyBytes_AS_STRING(self->data) + self->position;
+    const uint8_t *p = (const uint8_t *)PyBytes_AS_STRING(self->data) + position;
     uint32_t length = big32(p), stream_id = big32(p + 8);
     if (big32(p + 4) != self->word || length < HEADER || length > self->longest || length > left - 4) return NULL;
     if (stream_id <= self->last || (stream_id & 1) != self->parity) return NULL;
@@ -280,7 +281,7 @@ static PyObject *calls_next(PyObject *op) {
         self->is_over = true;
     }
     self->last = stream_id;
-    self->position += 4 + length;
+    self->position = position + 4 + length; /* not +=: what decodes may have asked for the next one itself */
     if (PyList_CheckExact(value) && PyList_GET_SIZE(value) == 2 && PyUnicode_CheckExact(PyList_GET_ITEM(value, 0)) &&
         PyList_CheckExact(PyList_GET_ITEM(value, 1))) {
         name = Py_NewRef(PyList_GET_ITEM(value, 0));

@@ -36,6 +36,11 @@ static int collect_arguments(PyObject *args, PyObject *kwargs, const char *funct
     PyObject *names = PyTuple_New(count), *name, *value, *values[8];
     if (names == NULL) return -1;
     for (Py_ssize_t i = 0; i < count && i < 8 && PyDict_Next(kwargs, &pos, &name, &value); i++) {
+        if (!PyUnicode_Check(name)) {
+            Py_DECREF(names);
+            PyErr_Format(PyExc_TypeError, "keywords must be strings");
+            return -1;
+        }
         PyTuple_SET_ITEM(names, i, Py_NewRef(name));
         values[i] = value;
     }

@@ -72,7 +72,9 @@ static NOINLINE PyObject *read_unlike(Reader *r, PyObject *clone, PyObject **pai
 }
 
 static PyObject *read_alike(Reader *r, PyObject *template, Py_ssize_t count, int depth, bool *is_alike) {
+    Py_INCREF(template); /* see cached_template */
     PyObject *dict = PyDict_Copy(template);
+    Py_DECREF(template);
     if (dict == NULL) return NULL;
     PyObject **pairs = dict_pairs(dict, count);
     *is_alike = pairs != NULL && !PyObject_GC_IsTracked(dict);

@@ -40,7 +40,8 @@ static PyObject *fill_dict(Reader *r, PyObject *dict, Py_ssize_t count, int dept
     return dict;
 }
 
-/* The template of the last dict with the very same key objects; the second time that a sequence of keys is met, one is made. */
+/* The template of the last dict with the very same key objects; the second time that a sequence of keys is met, one is made.
+   A reference of the caller's own: where CPython 3.11 allocates it may collect garbage, and what runs then decode as well. */
 static PyObject *cached_template(State *st, PyObject **keys, Py_ssize_t count, int *made) {
     uint64_t hash = (uint64_t)count;
     for (Py_ssize_t i = 0; i < count; i++) hash = (hash ^ ((uintptr_t)keys[i] >> 4)) * 0x9E3779B97F4A7C15u;
@@ -55,7 +56,7 @@ static PyObject *cached_template(State *st, PyObject **keys, Py_ssize_t count, i
             walk_next(&walk, &key, &value);
             if (key != keys[i]) break;
         }
-        if (i == count) return template;
+        if (i == count) return Py_NewRef(template);
     }
     uint32_t *seen = &st->seen[(hash >> 48) & (SEEN_CACHE - 1)];
     if (*seen != (uint32_t)hash) {
@@ -74,7 +75,7 @@ static PyObject *cached_template(State *st, PyObject **keys, Py_ssize_t count, i
         return NULL;
     }
     PyObject *old = *cached;
-    *cached = template;
+    *cached = Py_NewRef(template);
     Py_XDECREF(old);
     return template;
 }
@@ -171,7 +172,7 @@ static int add_shape(ReadTables *t, PyObject **keys, Py_ssize_t count) {
 /* The empty dict of the keys that stand here: everything before the values. */
 static NOINLINE PyObject *read_keys(Reader *r, const uint8_t *start, Py_ssize_t count, PyObject **keys) {
     ReadTables *t = r->t;
-    PyObject *dict = NULL;
+    PyObject *dict = NULL, *template = NULL;
     bool in_table = true, are_kept = true;
     Py_ssize_t have = 0;
     while (have < count) {
@@ -180,7 +181,7 @@ static NOINLINE PyObject *read_keys(Reader *r, const uint8_t *start, Py_ssize_t 
     }
     int made = 0;
     /* keys that are made anew each time have no template, or it would be made in vain */
-    PyObject *template = are_kept ? cached_template(r->st, keys, count, &made) : NULL;
+    if (are_kept) template = cached_template(r->st, keys, count, &made);
     if (made < 0) goto fail;
     dict = template != NULL ? PyDict_Copy(template) : new_template(keys, count);
     if (dict == NULL) goto fail;
@@ -190,7 +191,8 @@ static NOINLINE PyObject *read_keys(Reader *r, const uint8_t *start, Py_ssize_t 
     }
     if (in_table && t->shape_count < MAX_SHAPES) {
         if (add_shape(t, keys, count) < 0) goto fail;
-        t->shapes[t->shape_count - 1].template = Py_XNewRef(template);
+        t->shapes[t->shape_count - 1].template = template;
+        template = NULL;
     }
     if (!spend(r, start, (uint64_t)count)) goto fail;
     if (UNLIKELY((size_t)count > left(r))) {
@@ -198,8 +200,10 @@ static NOINLINE PyObject *read_keys(Reader *r, const uint8_t *start, Py_ssize_t 
         goto fail;
     }
     for (Py_ssize_t i = 0; i < have; i++) Py_DECREF(keys[i]); /* the dict has them */
+    Py_XDECREF(template);
     return dict;
 fail:
+    Py_XDECREF(template);
     for (Py_ssize_t i = 0; i < have; i++) Py_DECREF(keys[i]);
     Py_XDECREF(dict);
     return NULL;

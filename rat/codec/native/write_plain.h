@@ -112,6 +112,7 @@ static NOINLINE int write_long(Writer *w, PyObject *v) {
 }
 
 static NOINLINE int refuse_big_int(Writer *w, PyObject *v) {
+    if (before_python(w) < 0) return -1;
     PyObject *bits = PyObject_CallMethod(v, "bit_length", NULL);
     if (bits == NULL) return -1;
     refuse(w, "int of %S bits, which the bincode profile cannot say", bits);
@@ -129,6 +130,16 @@ static NOINLINE int write_bincode_long(Writer *w, PyObject *v) {
 
 /* Bytes */
 
+/* What keeps *owner* as it is, which had *size* bytes when its head was written. */
+static NOINLINE PyObject *view_of(Writer *w, PyObject *owner, Py_ssize_t size) {
+    PyObject *view = before_python(w) < 0 ? NULL : PyMemoryView_FromObject(owner);
+    if (view == NULL || PyMemoryView_GET_BUFFER(view)->len == size) return view;
+    refuse(w, "%s of %zd bytes that has %zd after encoding", Py_TYPE(owner)->tp_name, size,
+           PyMemoryView_GET_BUFFER(view)->len);
+    Py_DECREF(view);
+    return NULL;
+}
+
 /* Content that follows its head: copied, or kept as a segment of its own.  Steals nothing. */
 static int write_payload(Writer *w, PyObject *owner, const void *content, Py_ssize_t size) {
     if (w->threshold == 0 || size < w->threshold || w->in_set) return put_bytes(w, content, (size_t)size);
@@ -142,7 +153,7 @@ static int write_payload(Writer *w, PyObject *owner, const void *content, Py_ssi
         w->payloads = payloads;
         w->payload_size = more;
     }
-    PyObject *kept = PyBytes_CheckExact(owner) ? Py_NewRef(owner) : PyMemoryView_FromObject(owner);
+    PyObject *kept = PyBytes_CheckExact(owner) ? Py_NewRef(owner) : view_of(w, owner, size);
     if (kept == NULL) return -1;
     w->payloads[w->payload_count++] = (Payload){(size_t)(w->p - w->begin), kept};
     w->external += (size_t)size;

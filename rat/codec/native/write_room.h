@@ -51,10 +51,12 @@ static NOINLINE int refuse(Writer *w, const char *format, ...) {
     return -1;
 }
 
+static int before_python(Writer *w);
+
 /* Steals step. */
 static NOINLINE int add_step(Writer *w, PyObject *step) {
     if (w->message != NULL) {
-        if (w->steps == NULL) w->steps = PyList_New(0);
+        if (w->steps == NULL && before_python(w) == 0) w->steps = PyList_New(0);
         if (step == NULL || w->steps == NULL || PyList_Append(w->steps, step) < 0) Py_CLEAR(w->message);
     }
     Py_XDECREF(step);
@@ -64,8 +66,6 @@ static NOINLINE int add_step(Writer *w, PyObject *step) {
 static NOINLINE int add_index(Writer *w, Py_ssize_t index) {
     return w->message == NULL ? -1 : add_step(w, PyUnicode_FromFormat("[%zd]", index));
 }
-
-static int before_python(Writer *w);
 
 static NOINLINE int add_key(Writer *w, PyObject *key) {
     if (w->message == NULL) return -1;
@@ -200,13 +200,19 @@ static inline int open_container(Writer *w, int depth, const char *kind, bool ha
     return 0;
 }
 
-/* Python code is about to run: dicts that are being written could change under it. */
+/* Python code is about to run: dicts that are being written could change under it.  Until all are copied none does, though
+   CPython 3.11 would collect garbage where it allocates: an outer dict could let go of an inner one. */
 static NOINLINE int snapshot_frames(Writer *w) {
-    for (Frame *frame = w->frames; frame != NULL && frame->items == NULL; frame = frame->up) {
-        frame->items = PyDict_Items(frame->dict);
-        if (frame->items == NULL) return -1;
-    }
-    return 0;
+#if PY_VERSION_HEX < 0x030C0000
+    int collects = PyGC_Disable();
+#endif
+    int done = 0;
+    for (Frame *frame = w->frames; done == 0 && frame != NULL && frame->items == NULL; frame = frame->up)
+        if ((frame->items = PyDict_Items(frame->dict)) == NULL) done = -1;
+#if PY_VERSION_HEX < 0x030C0000
+    if (collects) PyGC_Enable();
+#endif
+    return done;
 }
 
 static void own_keys(WriteTables *t) {
@@ -214,6 +220,7 @@ static void own_keys(WriteTables *t) {
     while (t->owned < t->key_count) Py_INCREF(t->keys[t->owned++]);
 }
 
+/* To be called before anything that may run Python code: on 3.11 that is also the making of an object that is collected. */
 static int before_python(Writer *w) {
     if (!w->t->owns_all) own_keys(w->t);
     return w->frames == NULL ? 0 : snapshot_frames(w);

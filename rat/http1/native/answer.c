@@ -20,15 +20,16 @@ typedef struct {
 static const char LENGTH[] = "Content-Length: ";
 enum { LENGTH_SIZE = sizeof LENGTH - 1, MOST_LINES = 16 };
 
-/* The field lines of an answer, in up to MOST_LINES parts; borrowed but for the one that is kept in *owned*. */
+/* The field lines of an answer, in up to MOST_LINES parts.  They are held: to look for the next one may ask a field of a
+   class of its own for its hash, and so run anything. */
 typedef struct {
-    PyObject *parts[MOST_LINES], *owned;
+    PyObject *parts[MOST_LINES];
     Py_ssize_t count, size;
 } Lines;
 
 static bool add_lines(Lines *lines, PyObject *part) {
     if (part == NULL || !PyBytes_CheckExact(part)) return false;
-    lines->parts[lines->count++] = part;
+    lines->parts[lines->count++] = Py_NewRef(part);
     lines->size += PyBytes_GET_SIZE(part);
     return true;
 }
@@ -36,17 +37,22 @@ static bool add_lines(Lines *lines, PyObject *part) {
 /* Whether all lines of *fields* are known; an exception may be set where not. */
 static bool find_lines(Writer *self, PyObject *fields, Lines *lines) {
     if (PyList_CheckExact(fields)) {
-        if (PyList_GET_SIZE(fields) > MOST_LINES) return false;
-        for (Py_ssize_t i = 0; i < PyList_GET_SIZE(fields); i++)
-            if (!add_lines(lines, PyDict_GetItemWithError(self->lines, PyList_GET_ITEM(fields, i)))) return false;
+        for (Py_ssize_t i = 0; i < PyList_GET_SIZE(fields); i++) {
+            PyObject *field = Py_NewRef(PyList_GET_ITEM(fields, i));
+            bool is_known = lines->count < MOST_LINES && add_lines(lines, PyDict_GetItemWithError(self->lines, field));
+            Py_DECREF(field);
+            if (!is_known) return false;
+        }
         return true;
     }
     if (!PyTuple_Check(fields)) return false;
     if (PyTuple_GET_SIZE(fields) == 0) return true;
     if (PyTuple_CheckExact(fields)) return add_lines(lines, PyDict_GetItemWithError(self->blocks, fields));
     /* KeptFields, or what is like it */
-    lines->owned = PyObject_GetAttr(fields, self->st->written);
-    return add_lines(lines, lines->owned);
+    PyObject *written = PyObject_GetAttr(fields, self->st->written);
+    bool is_known = add_lines(lines, written);
+    Py_XDECREF(written);
+    return is_known;
 }
 
 static char *put(char *p, const char *from, Py_ssize_t size) {
@@ -80,8 +86,10 @@ static PyObject *from_known_parts(Writer *self, PyObject *status, PyObject *fiel
     PyObject *start = PyDict_GetItemWithError(self->starts, status);
     if (start == NULL) return NULL;
     Lines lines = {.count = 0};
+    Py_INCREF(start);
     PyObject *wire = find_lines(self, fields, &lines) ? join(start, &lines, content) : NULL;
-    Py_XDECREF(lines.owned);
+    Py_DECREF(start);
+    for (Py_ssize_t i = 0; i < lines.count; i++) Py_DECREF(lines.parts[i]);
     return wire;
 }
 
