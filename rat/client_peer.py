@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from rat.config import FrameLimits
 from rat.errors import CallError, ConnectionLost, RemoteProtocolError
 from rat.frames import events
-from rat.frames.engine import FramesEngine
+from rat.frames.straight import StraightFramesEngine
 from rat.frames.tables import ConnectionState
 from rat.peer import Link, Peer
 
@@ -40,7 +40,7 @@ class ClientPeer(Peer):
         features: frozenset[str],
         profile: events.Profile,
     ) -> None:
-        engine = FramesEngine(limits, is_client=True, features=features, profile=profile)
+        engine = StraightFramesEngine(limits, is_client=True, features=features, profile=profile)
         super().__init__(loop, engine, high_water=_HIGH_WATER, low_water=_LOW_WATER)
         self._limits = limits
         self._pongs = 0

@@ -159,6 +159,24 @@ class Flow:
             self.written += len(data)
             transport.write(data)
 
+    def write_through(self, data: list[Buffer]) -> None:
+        """Write *data*, large buffers that are not joined, behind what is queued; the list is given away."""
+        transport = self.transport
+        if self.pending or transport.is_closing():
+            self.write(data)
+            self.flush()
+        else:
+            self.written += sum(map(len, data))
+            self._write_lines(data)
+
+    def _write_lines(self, data: list[Buffer]) -> None:
+        transport = self.transport
+        transport.writelines(data)
+        if not self.write_paused and transport.get_write_buffer_size() > self.high_water:
+            # CPython 3.12.0 to 3.12.8 and 3.13.0 to 3.13.1 forget to pause the protocol here (CVE-2024-12254);
+            # setting the limits makes the transport look.
+            transport.set_write_buffer_limits(high=self.high_water, low=self.low_water)
+
     def flush_soon(self) -> None:
         """Let what is queued leave when the loop's turn ends."""
         if self.pending and self._flush_handle is None:
@@ -193,12 +211,7 @@ class Flow:
             self.transport.write(data)
         else:
             self.pending = []
-            transport = self.transport
-            transport.writelines(pending)
-            if not self.write_paused and transport.get_write_buffer_size() > self.high_water:
-                # CPython 3.12.0 to 3.12.8 and 3.13.0 to 3.13.1 forget to pause the protocol here (CVE-2024-12254);
-                # setting the limits makes the transport look.
-                transport.set_write_buffer_limits(high=self.high_water, low=self.low_water)
+            self._write_lines(pending)
 
     def write_eof(self) -> bool:
         """Flush, and say that nothing follows; False when that cannot be said any more."""

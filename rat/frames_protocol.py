@@ -15,6 +15,7 @@ from rat.call_tasks import CallTasks
 from rat.errors import CallError, ClientDisconnected, CodecError, RemoteProtocolError
 from rat.frames import events
 from rat.frames.lane import VALUE_TYPES, FastFramesEngine
+from rat.frames.reader import Frame
 from rat.peer import Link, Peer
 from rat.procedures import CallRequest, blame, failure
 from rat.stream.inbox import nothing
@@ -150,7 +151,7 @@ class FramesProtocol(Peer):
 
     def fast_lane(self) -> bool:
         """Answer plain calls where they lie, or begin to; whether there were any."""
-        if self.engine.has_large:
+        if self.engine.reader.has_large:
             return False
         service = self.service
         count, left = self.engine.answer_calls(
@@ -161,6 +162,18 @@ class FramesProtocol(Peer):
             self.call_received(left)
             return True
         return count > 0
+
+    def answer_large(self, frame: Frame) -> bool:
+        """Answer a call with a blob straight, or begin to; whether that was done."""
+        service = self.service
+        done, left = self.engine.answer_large(
+            frame, service.quick_calls, CallRequest, self, service.context.copy, self._go_on
+        )
+        if left is not None:
+            self.call_received(left)
+        elif done:
+            service.counters.requests += 1
+        return done
 
     def _step(self, name: str, work: Any) -> Any:
         """What *work* gives in its first step: its rest if it waits.  *work* itself where that needs its own task."""

@@ -1,7 +1,8 @@
 """One side of a frames connection over a transport: what server and client have in common.
 
 Owns reading into the slab, and what both sides do when the other is silent, slow or gone.  The half that speaks is
-:class:`rat.peer_sender.PeerSender`; what a call means is for the two classes above it.
+:class:`rat.peer_sender.PeerSender`, the half that hears :class:`rat.peer_receiver.PeerReceiver`; what a call means is
+for the two classes above them.
 """
 
 from __future__ import annotations
@@ -10,17 +11,17 @@ import asyncio
 import enum
 import logging
 import threading
-from collections.abc import Callable
-from typing import Any, ClassVar, cast
+from typing import cast
 
-from rat.errors import CallError, ConnectionLost, RemoteProtocolError
+from rat.errors import RemoteProtocolError
 from rat.events import PAUSED, Signal
 from rat.flow import Flow
 from rat.frames import events
-from rat.frames.engine import FramesEngine
-from rat.frames.reader import EXACT_FROM
+from rat.frames.reader import ALONE, EXACT_FROM
+from rat.frames.straight import StraightFramesEngine
 from rat.frames.tables import ConnectionState
-from rat.peer_sender import HOLD, WRITABLE, PeerSender, StreamOver
+from rat.peer_receiver import PeerReceiver
+from rat.peer_sender import HOLD, WRITABLE, StreamOver
 
 __all__ = ["HOLD", "Link", "Peer", "StreamOver"]
 
@@ -73,22 +74,19 @@ TRANSITIONS = {
 }
 
 
-class Peer(PeerSender, asyncio.BufferedProtocol):
+class Peer(PeerReceiver, asyncio.BufferedProtocol):
     """A transport's callbacks on one side, the frames engine's verbs on the other.
 
     Not safe across threads.  After :meth:`connection_lost` every inbox fails, and who waits for credit gets StreamOver.
     """
 
-    __slots__ = ("_frame_since", "_linger_left", "_progress", "_progress_since", "_slab", "_turn_handle",
+    __slots__ = ("_linger_left", "_progress", "_progress_since", "_slab", "_turn_handle",
                  "linger_since", "link", "touched", "transport")  # fmt: skip
 
     transport: asyncio.Transport
-    _DISPATCH: ClassVar[dict[type[Any], Callable[[Any, Any], None]]]
-    reads_when_full: ClassVar[bool] = False
-    """Whether reading goes on while the transport is full of what this side has written."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, engine: FramesEngine, *, high_water: int, low_water: int
+        self, loop: asyncio.AbstractEventLoop, engine: StraightFramesEngine, *, high_water: int, low_water: int
     ) -> None:
         super().__init__(loop, engine, Flow(loop, high_water=high_water, low_water=low_water))
         self.link = Link.OPEN
@@ -111,7 +109,7 @@ class Peer(PeerSender, asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where to read to: the slab, or what is missing of a large frame."""
-        return self.engine.get_buffer(self._slab)
+        return self.engine.reader.get_buffer(self._slab)
 
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes of the peer are there."""
@@ -122,8 +120,10 @@ class Peer(PeerSender, asyncio.BufferedProtocol):
             return
         self.touched = self.now()
         # A large frame comes in many reads, and all but the last give nothing to do.
-        if self.engine.buffer_updated(self._slab, nbytes):
-            self.pump()
+        came = self.engine.reader.buffer_updated(self._slab, nbytes)
+        if came:
+            if came != ALONE or not self.large_came():
+                self.pump()
         elif self._frame_since is None:
             self._frame_since = self.touched
 
@@ -173,49 +173,6 @@ class Peer(PeerSender, asyncio.BufferedProtocol):
         if "output" in self.flow.reasons:
             self.pump()
 
-    # -- what the two sides say for themselves
-
-    def now(self) -> float:
-        """Monotonic seconds; may be coarse."""
-        return self.loop.time()
-
-    def lost_error(self) -> Exception:
-        """What readers of unfinished streams get when the connection is gone."""
-        return ConnectionLost()
-
-    def hello_received(self, hello: events.Hello) -> None:
-        """The peer has introduced itself."""
-
-    def call_received(self, call: events.Call) -> None:
-        """The peer calls."""
-        self.engine.error(call.stream_id, "not_found", "this side answers no calls")
-
-    def fast_lane(self) -> bool:
-        """Answer calls without events for them; whether there were any."""
-        return False
-
-    def result_received(self, result: events.Result) -> None:
-        """An answer to a call of this side."""
-
-    def error_received(self, error: events.Error) -> None:
-        """A call of this side has failed."""
-
-    def cancel_received(self, cancel: events.Cancel) -> None:
-        """The peer wants no more of a call."""
-
-    def end_received(self, end: events.End) -> None:
-        """The peer has sent all of its part of a stream."""
-        inbox = self.inboxes.get(end.stream_id)
-        if inbox is not None:
-            inbox.end()
-
-    def goaway_received(self, goaway: events.Goaway) -> None:
-        """The peer takes no new calls."""
-
-    def refused(self, error: RemoteProtocolError) -> None:
-        """The peer broke the rules; the connection is being closed."""
-        log.debug("frames connection refused: %s", error)
-
     # -- events
 
     def pump(self) -> None:
@@ -263,43 +220,12 @@ class Peer(PeerSender, asyncio.BufferedProtocol):
             self.refused(error)
             self.linger()
         finally:
-            engine.release()
+            engine.reader.release()
             if not engine.is_inside_frame:
                 self._frame_since = None
             elif taken or self._frame_since is None:
                 self._frame_since = self.now()
             self.flush()
-
-    def _item_received(self, item: events.Item) -> None:
-        inbox = self.inboxes.get(item.stream_id)
-        if inbox is not None:
-            inbox.feed(item.value, item.size, item.length)
-        else:
-            self.engine.let_go(item.stream_id)
-
-    def _data_received(self, data: events.Data) -> None:
-        inbox = self.inboxes.get(data.stream_id)
-        if inbox is not None:
-            inbox.feed(data.data, data.size, data.size)
-        else:
-            self.engine.let_go(data.stream_id)
-
-    def _exhausted(self, exhausted: events.Exhausted) -> None:
-        self.given_up(exhausted.stream_id, CallError("exhausted", exhausted.reason))
-        event = exhausted.event
-        if event is not None:
-            self._DISPATCH[type(event)](self, event)
-
-    def given_up(self, stream_id: int, error: CallError) -> None:
-        """A call had too much unread: it is over, and the peer knows."""
-        self.let_go(stream_id, error)
-
-    def _credit_received(self, credit: events.Credit) -> None:
-        if self.engine.credit_of(credit.stream_id) > 0:
-            self._waiters.wake(credit.stream_id)
-
-    def pong_received(self, pong: events.Pong) -> None:
-        """The answer to a ping; any other byte of the peer shows as well that it is there."""
 
     # -- the end
 
@@ -370,19 +296,3 @@ class Peer(PeerSender, asyncio.BufferedProtocol):
     def has_hello(self) -> bool:
         """Whether the peer has introduced itself."""
         return self.engine.state is not ConnectionState.HELLO
-
-
-Peer._DISPATCH = {
-    events.Call: lambda peer, event: peer.call_received(event),
-    events.Hello: lambda peer, event: peer.hello_received(event),
-    events.Result: lambda peer, event: peer.result_received(event),
-    events.Error: lambda peer, event: peer.error_received(event),
-    events.Cancel: lambda peer, event: peer.cancel_received(event),
-    events.End: lambda peer, event: peer.end_received(event),
-    events.Goaway: lambda peer, event: peer.goaway_received(event),
-    events.Item: Peer._item_received,
-    events.Data: Peer._data_received,
-    events.Credit: Peer._credit_received,
-    events.Exhausted: Peer._exhausted,
-    events.Pong: lambda peer, event: peer.pong_received(event),
-}

@@ -11,7 +11,7 @@ from typing import Any, Final
 from rat.errors import LocalProtocolError
 from rat.events import Buffer
 from rat.flow import Flow
-from rat.frames.engine import FramesEngine
+from rat.frames.straight import StraightFramesEngine
 from rat.stream.inbox import Inbox
 from rat.stream.waiters import Waiters
 
@@ -36,7 +36,7 @@ class PeerSender:
 
     __slots__ = ("_flush_handle", "_waiters", "engine", "flow", "inboxes", "loop")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, engine: FramesEngine, flow: Flow) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, engine: StraightFramesEngine, flow: Flow) -> None:
         self.loop = loop
         self.engine = engine
         self.flow = flow
@@ -54,9 +54,9 @@ class PeerSender:
         out = engine.take()
         if held < _JOIN_BELOW:
             flow.hold(b"".join(out))
+            flow.flush()
         else:
-            flow.write(out)
-        flow.flush()
+            flow.write_through(out)
 
     def flush_soon(self) -> None:
         """Write what the engine has gathered when the loop's turn ends: one write for all who ask in it."""
@@ -122,7 +122,10 @@ class PeerSender:
                 await self.writable()
             elif len(rest):
                 await self._credit(stream_id)
-        self.flush_soon()
+        if self.engine.held >= HOLD:
+            self.flush()
+        else:
+            self.flush_soon()
 
     async def _credit(self, stream_id: int) -> None:
         self.flush()

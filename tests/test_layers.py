@@ -75,7 +75,9 @@ ROOMS = {
         ("orjson", "multipart", "zstandard", "brotli"),
     ),
     "transport": Room(
-        ("rat.flow", "rat.peer", "rat.peer_sender"), ("names", "ground", "codec", "frames", "stream"), sockets=True
+        ("rat.flow", "rat.peer", "rat.peer_receiver", "rat.peer_sender"),
+        ("names", "ground", "codec", "frames", "stream"),
+        sockets=True,
     ),
     "shell": Room(
         (

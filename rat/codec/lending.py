@@ -37,10 +37,11 @@ class Lending:
     def take(self, size: int) -> bytearray:
         """A buffer of *size* bytes, or up to an eighth more.  What it holds is whatever was there before."""
         buffers = self._buffers
+        most = size + size // 8
         # The newest first: it is still in the processor's cache.
         for position in range(len(buffers) - 1, -1, -1):
             buffer = buffers[position]
-            if size <= len(buffer) <= size + size // 8 and _references(buffer) == _FREE:
+            if size <= len(buffer) <= most and _references(buffer) == _FREE:
                 buffers.append(buffers.pop(position))
                 return buffer
         buffer = bytearray(size)

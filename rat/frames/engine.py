@@ -47,14 +47,14 @@ _FIXED: Final = {Kind.END: 0, Kind.CANCEL: 0, Kind.CREDIT: 4, Kind.PING: 8, Kind
 class FramesEngine(FrameHolder):
     """One side of one connection.
 
-    Bytes go in with ``receive_data`` or through ``get_buffer`` and ``buffer_updated``; ``next_event`` is pulled.  What
+    Bytes go in with ``receive_data`` or through :attr:`reader`; ``next_event`` is pulled.  What
     this side has to say is gathered, answers to PING and the last words before a failure included, until :meth:`take`
     hands it over; ``send`` does both.  Values are encoded in the call that sends them.
 
     After a RemoteProtocolError one GOAWAY is left to be taken; then the connection is to be closed.
     """
 
-    __slots__ = ("_calls_at_once", "_eof", "_fast", "_offer", "_pieces", "_reader", "_strange", "pongs")
+    __slots__ = ("_calls_at_once", "_eof", "_fast", "_offer", "_pieces", "_strange", "pongs", "reader")
 
     def __init__(
         self,
@@ -66,7 +66,8 @@ class FramesEngine(FrameHolder):
     ) -> None:
         super().__init__(limits, is_client=is_client)
         self._offer = offer(limits, features, profile)
-        self._reader = FrameReader(limits.hello)
+        self.reader = FrameReader(limits.hello)
+        """Where bytes go by :meth:`FrameReader.get_buffer`, and frames come from."""
         self._pieces: Pieces | None = None
         self._calls_at_once = _NONE
         self._fast: Mapping[int, int] = _NONE
@@ -84,22 +85,7 @@ class FramesEngine(FrameHolder):
     def receive_data(self, data: bytes) -> None:
         """Take bytes of the peer."""
         if self.state is not ConnectionState.FAILED:
-            self._reader.receive_data(data)
-
-    def get_buffer(self, slab: memoryview) -> memoryview:
-        """Where to read the next bytes to: see :meth:`FrameReader.get_buffer`."""
-        return self._reader.get_buffer(slab)
-
-    def buffer_updated(self, slab: memoryview, count: int) -> bool:
-        """*count* bytes lie where :meth:`get_buffer` said; False when no event can come of them yet.
-
-        :meth:`release` follows before the slab is used again.
-        """
-        return self._reader.buffer_updated(slab, count)
-
-    def release(self) -> None:
-        """Let go of the slab: no more events are pulled in this turn."""
-        self._reader.release()
+            self.reader.receive_data(data)
 
     def receive_eof(self) -> None:
         """The peer will send no more."""
@@ -107,7 +93,7 @@ class FramesEngine(FrameHolder):
 
     def wanted(self) -> int:
         """How many bytes would complete the frame that is being read; 0 when that is not known."""
-        return self._reader.wanted()
+        return self.reader.wanted()
 
     @property
     def is_at_end(self) -> bool:
@@ -117,17 +103,12 @@ class FramesEngine(FrameHolder):
     @property
     def is_drained(self) -> bool:
         """Whether everything that has come was taken, and more may come."""
-        return not self._eof and not self._reader.is_inside_frame
-
-    @property
-    def has_large(self) -> bool:
-        """Whether the next frame is a large one: no call that is answered where it lies."""
-        return self._reader.has_large
+        return not self._eof and not self.reader.is_inside_frame
 
     @property
     def is_inside_frame(self) -> bool:
         """Whether a part of a frame is here, or a part of a value: its deadline runs."""
-        return self._reader.is_inside_frame or self._pieces is not None
+        return self.reader.is_inside_frame or self._pieces is not None
 
     # -- events out
 
@@ -136,7 +117,7 @@ class FramesEngine(FrameHolder):
 
         PAUSED when many frames have been read that were none: there is more, and others may be waiting.
         """
-        reader = self._reader
+        reader = self.reader
         silent = 0
         while True:
             try:
@@ -163,7 +144,7 @@ class FramesEngine(FrameHolder):
         if not self._eof:
             return NEED_DATA
         if self.is_inside_frame:
-            partial = self._reader.describe_partial()
+            partial = self.reader.describe_partial()
             raise self._refuse("incomplete", f"the connection ended inside a frame or value, after {partial}")
         self.state = ConnectionState.CLOSED
         return CLOSED
@@ -174,7 +155,7 @@ class FramesEngine(FrameHolder):
         self._fast = _NONE
         self._pieces = None
         self._calls.clear()
-        self._reader = FrameReader(0)
+        self.reader = FrameReader(0)
         self._writer.frame(Kind.GOAWAY, 0, 0, pack_goaway(events.Goaway(self._last_remote, code, message)))
         return RemoteProtocolError(message, status=None)
 
@@ -199,7 +180,7 @@ class FramesEngine(FrameHolder):
                                if self.state is ConnectionState.HELLO else f"a second {kind.name} frame")  # fmt: skip
         if (stream_id == 0) is not (kind in _ON_CONNECTION):
             raise self._refuse("protocol", f"{kind.name} frame on stream {stream_id}")
-        is_owned = type(payload) is bytes or self._reader.is_owned
+        is_owned = type(payload) is bytes or self.reader.is_owned
         try:
             if flags & _CHECKSUM:
                 payload = verify_checksum(kind, flags, stream_id, payload)
@@ -290,7 +271,7 @@ class FramesEngine(FrameHolder):
         self._codec = Values(self._limits, self.agreed.profile, has_tables="tables" in features)
         self._writer.configure(self.peer.frame, is_summed="checksum" in features, is_compressed="zstd" in features)
         self._writer.direct = min(self._writer.direct, self.peer.value)
-        self._reader.limit = self._limits.payload
+        self.reader.limit = self._limits.payload
         for feature in features:
             self._strange &= ~_FEATURE_FLAGS[feature]
         self._calls_at_once = self._fast = _CALLS_SHARED if "tables" in features else _CALLS

@@ -67,7 +67,7 @@ class FrameHolder(FrameSender):
     def starve(self, stream_id: int) -> None:
         """The reader of the call's items has taken all that has come, and waits: the peer may get a larger window."""
         stream = self._calls.get(stream_id)
-        if stream is None:
+        if stream is None or not stream.was_last:
             return
         grown = sum(other.grown for other in self._calls.values() if other is not None)
         amount = stream.grow(self._limits.growth - grown)

@@ -13,7 +13,7 @@ from rat.codec.frame import Kind
 from rat.codec.framing import Calls, pack_value
 from rat.errors import CodecError
 from rat.frames import events
-from rat.frames.engine import FramesEngine
+from rat.frames.straight import StraightFramesEngine
 from rat.frames.tables import ConnectionState
 
 __all__ = ["VALUE_TYPES", "FastFramesEngine"]
@@ -27,7 +27,7 @@ _HOLD: Final = 64 * 1024
 """Bytes of results after which the lane stops, so that they can be written."""
 
 
-class FastFramesEngine(FramesEngine):
+class FastFramesEngine(StraightFramesEngine):
     """The frames engine with its fast lane."""
 
     __slots__ = ()
@@ -51,7 +51,7 @@ class FastFramesEngine(FramesEngine):
         to answer, if there is one.  Whatever else is next is left to ``next_event``.  Raises RemoteProtocolError as
         that does.
         """
-        reader, writer, calls, limit = self._reader, self._writer, self._calls, self._limits.streams
+        reader, writer, calls, limit = self.reader, self._writer, self._calls, self._limits.streams
         if writer.direct < 0 or not self._fast or self.state is not ConnectionState.OPEN:
             return 0, None
         if len(calls) >= limit or not (data := reader.whole_small(_SMALL)):

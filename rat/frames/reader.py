@@ -12,7 +12,7 @@ from typing import Final
 from rat.codec.frame import HEADER_SIZE, LENGTH_SIZE, PREFIX_SIZE, parse_length
 from rat.codec.lending import MOST_AHEAD, ahead_buffer, exact_buffer, keeps_ahead
 
-__all__ = ["EXACT_FROM", "Frame", "FrameReader"]
+__all__ = ["ALONE", "EXACT_FROM", "Frame", "FrameReader"]
 
 EXACT_FROM: Final = 128 * 1024
 """A payload of at least so many bytes that is not there yet gets a buffer of its own.  Half a slab: below it moving the
@@ -24,6 +24,9 @@ _SLACK: Final = 4096
 """Room for small frames before a large one in the buffer that is read ahead into, and behind it."""
 _EARNEST: Final = 64 * 1024
 """So much of its first large frame a peer has to send before it gets a buffer for it: a length alone costs nothing."""
+
+ALONE: Final = 2
+"""Of :meth:`FrameReader.buffer_updated`: a large frame is whole, and nothing else is here."""
 
 _unpack: Final = struct.Struct(">III").unpack_from
 
@@ -97,34 +100,38 @@ class FrameReader:
         slab[:tail] = self._data[self._pos : self._end]
         return slab[tail:]
 
-    def buffer_updated(self, slab: memoryview, count: int) -> bool:
-        """*count* bytes are where :meth:`get_buffer` said; False when they complete nothing.
+    def buffer_updated(self, slab: memoryview, count: int) -> int:
+        """*count* bytes are where :meth:`get_buffer` said: 0 when they complete nothing, ALONE, or 1.
 
-        Call :meth:`release` when their frames have been taken.
+        Call :meth:`release` when their frames have been taken; after ALONE, once that frame was, there is no need to.
         """
         exact = self._exact
-        if exact is not None and self._filled < self._size:
-            filled = self._filled + count
-            if filled < self._size:
-                self._filled = filled
-                return False
-            self._filled = self._size
-            self._data = bytes(exact[self._size : filled])
+        if exact is not None and self._filled < (size := self._size):
+            self._filled = filled = self._filled + count
+            if filled <= size:
+                return ALONE if filled == size else 0
+            self._filled = size
+            self._data = bytes(exact[size:filled])
             self._pos = 0
-            self._end = filled - self._size
-            return True
+            self._end = filled - size
+            return 1
         self.is_owned = False
-        self._end = self._end - self._pos + count
+        self._end = end = self._end - self._pos + count
         self._pos = 0
         self._data = slab
-        if self._ahead:
-            self._data = ahead_buffer(LENGTH_SIZE + self._ahead + _SLACK)
-            if exact is None and self._end >= PREFIX_SIZE:
-                length, word, stream_id = _unpack(self._data)
-                if length == self._ahead:
-                    self._begin_exact(length - HEADER_SIZE, word, stream_id)
-                    return self._filled == self._size
-        return True
+        if ahead := self._ahead:
+            self._data = data = ahead_buffer(LENGTH_SIZE + ahead + _SLACK)
+            if exact is None and end >= PREFIX_SIZE:
+                length, word, stream_id = _unpack(data)
+                if length == ahead and end <= LENGTH_SIZE + length and keeps_ahead(data):
+                    # What _begin_exact does, where there is least to do.
+                    self._exact = data[PREFIX_SIZE:]
+                    self._exact_head = (word, stream_id)
+                    self._filled = end - PREFIX_SIZE
+                    self._data = b""
+                    self._end = 0
+                    return 0 if end < LENGTH_SIZE + length else ALONE
+        return 1
 
     def release(self) -> None:
         """Let go of the slab; what has not been taken is kept."""
@@ -178,7 +185,9 @@ class FrameReader:
     def _begin_exact(self, size: int, word: int, stream_id: int) -> None:
         """A large frame has begun: its payload gets memory of its own, what has come of it is there already."""
         data, start, end = self._data, self._pos + PREFIX_SIZE, self._end
-        stop = min(start + size, end)
+        stop = start + size
+        if stop > end:
+            stop = end
         if type(data) is memoryview and start + size <= len(data) and keeps_ahead(data):
             exact = data[start:]
         else:
@@ -190,18 +199,26 @@ class FrameReader:
         length = size + HEADER_SIZE
         self._ahead = length if size == self._size and length <= MOST_AHEAD else 0
         self._size = size
-        self._data = bytes(data[stop:end])
+        self._data = bytes(data[stop:end]) if stop < end else b""
         self._pos, self._end = 0, end - stop
 
-    def _next_exact(self) -> Frame | None:
+    def peek_large(self) -> Frame:
+        """The frame that is ALONE; :meth:`take_large` takes it."""
         assert self._exact is not None
-        if self._filled < self._size:
-            return None
-        view = self._exact[: self._size]
+        return (*self._exact_head, self._exact[: self._size])
+
+    def take_large(self) -> None:
+        """The frame that :meth:`peek_large` gave has been taken, and its payload belongs to whoever did."""
         self._exact = None
         self._earnest = 0
         self.is_owned = True
-        return (*self._exact_head, view)
+
+    def _next_exact(self) -> Frame | None:
+        if self._filled < self._size:
+            return None
+        frame = self.peek_large()
+        self.take_large()
+        return frame
 
     # -- what is under way
 

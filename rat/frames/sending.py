@@ -216,18 +216,21 @@ class FrameSender:
 
     def data(self, stream_id: int, data: Buffer) -> int:
         """Send bytes of a blob.  Returns how many the credit allowed; try the others again after a Credit event."""
-        stream = self._check(Kind.DATA, stream_id) or self._stream(stream_id)
-        taken = min(len(data), stream.send_credit)
-        stream.send_credit -= taken
+        stream, writer = self._calls.get(stream_id), self._writer
+        # As in item().
+        if stream is None or stream_id & 1 != self._parity or self.state not in _SPEAKING:
+            stream = self._check(Kind.DATA, stream_id) or self._stream(stream_id)
+        room, taken = writer.room, len(data)
         stream.needs = 1
-        room = self._writer.room
-        if taken == len(data) <= room:
-            if taken:
-                self._writer.frame(Kind.DATA, 0, stream_id, data)
+        if 0 < taken <= stream.send_credit and taken <= room:
+            stream.send_credit -= taken
+            writer.frame(Kind.DATA, 0, stream_id, data)
             return taken
+        taken = min(taken, stream.send_credit)
+        stream.send_credit -= taken
         view = memoryview(data)
         for start in range(0, taken, room):
-            self._writer.frame(Kind.DATA, 0, stream_id, view[start : min(start + room, taken)])
+            writer.frame(Kind.DATA, 0, stream_id, view[start : min(start + room, taken)])
         return taken
 
     def end(self, stream_id: int) -> None:

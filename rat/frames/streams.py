@@ -27,8 +27,8 @@ MAX_CREDIT: Final = (1 << 31) - 1
 class Stream:
     """One call that goes on: its state, and what may still be sent on it either way."""
 
-    __slots__ = ("_held", "_most_charged", "_receive_first", "_send_first", "_was_last", "needs", "receive_credit",
-                 "receive_window", "send_credit", "state")  # fmt: skip
+    __slots__ = ("_held", "_most_charged", "_receive_first", "_send_first", "needs", "receive_credit", "receive_window",
+                 "send_credit", "state", "was_last")  # fmt: skip
 
     def __init__(self, state: StreamState, *, send_window: int, receive_window: int) -> None:
         self.state = state
@@ -44,8 +44,8 @@ class Stream:
         self.needs = 1
         """Credit that the last value took: less than this, and the next one is not even tried."""
         self._held = 0
-        self._was_last = False
-        """The peer has no credit for another one like the last."""
+        self.was_last = False
+        """The peer has no credit for another one like the last: else its window does not :meth:`grow`."""
 
     def charge(self, size: int) -> int:
         """The credit that a value of *size* bytes of ours takes; 0 if there is not enough of it now."""
@@ -61,7 +61,7 @@ class Stream:
         if size <= self._most_charged:
             return self.receive_data(size)
         size = self.receive_data(self._most_charged)
-        self._was_last = False
+        self.was_last = False
         return size
 
     def receive_data(self, size: int) -> int:
@@ -69,7 +69,7 @@ class Stream:
         if size > self.receive_credit:
             return -1
         self.receive_credit -= size
-        self._was_last = self.receive_credit < size >= LEAST
+        self.was_last = self.receive_credit < size >= LEAST
         return size
 
     def consume(self, size: int) -> int:
@@ -86,9 +86,9 @@ class Stream:
         *most* bytes if that is less.
         """
         growth = min(self.receive_window, most, MAX_CREDIT - self.receive_window)
-        if growth <= 0 or not self._was_last:
+        if growth <= 0 or not self.was_last:
             return 0
-        self._was_last = False
+        self.was_last = False
         self.receive_window += growth
         return self._give(growth)
 

@@ -15,7 +15,7 @@ from rat.config import FrameLimits
 from rat.events import Buffer
 from rat.frames.events import Profile
 
-__all__ = ["BLOBS", "Values"]
+__all__ = ["BLOBS", "BYTES", "Values"]
 
 _DEPTH: Final = 64
 """What ``decode`` takes when it is told nothing."""
@@ -24,8 +24,9 @@ _LARGE: Final = 32 * 1024
 """Bytes objects from here on are not copied into a message but written from where they are."""
 _LOOK_AT: Final = 8
 """So many items of a list are looked at for large bytes."""
-_BYTES: Final = frozenset((bytes, bytearray, memoryview))
-BLOBS: Final = _BYTES | {list}
+BYTES: Final = frozenset((bytes, bytearray, memoryview))
+"""Types that are bytes and nothing else."""
+BLOBS: Final = BYTES | {list}
 """Types that may be, or hold at their surface, large bytes."""
 
 
@@ -53,12 +54,12 @@ class Values:
     """
 
     __slots__ = (
-        "_decode_owned",
         "_decode_plain",
         "_decoder",
         "_encoder",
         "_limits",
         "_profile",
+        "decode_owned",
         "encode",
         "encode_alone",
         "flags",
@@ -67,7 +68,7 @@ class Values:
     def __init__(self, limits: FrameLimits, profile: Profile, *, has_tables: bool) -> None:
         self._limits = limits
         self._profile = profile
-        self._decode_plain, self._decode_owned = _decoders(profile, limits.depth, limits.items)
+        self._decode_plain, self.decode_owned = _decoders(profile, limits.depth, limits.items)
         self._encoder = Encoder() if has_tables else None
         self._decoder = Decoder(max_depth=limits.depth, max_items=limits.items) if has_tables else None
         self.encode_alone: Callable[[Any], bytes] = encode if profile == "full" else _encode_bincode
@@ -82,8 +83,8 @@ class Values:
         """Whether *value* is, or is a list that holds, bytes that are not worth a copy."""
         kind = type(value)
         if kind is list:
-            return any(type(item) in _BYTES and len(item) >= _LARGE for item in value[:_LOOK_AT])
-        return kind in _BYTES and len(value) >= _LARGE
+            return any(type(item) in BYTES and len(item) >= _LARGE for item in value[:_LOOK_AT])
+        return kind in BYTES and len(value) >= _LARGE
 
     def lane(self, size: int) -> tuple[int, Callable[[bytes], Any]]:
         """Flags and decoder of the messages that this peer mostly sends, for those of at most *size* bytes."""
@@ -107,4 +108,4 @@ class Values:
         """The value of a message.  *is_owned*: large bytes may be views of it.  Raises CodecError."""
         if flags & _SHARED and self._decoder is not None:
             return self._decoder.decode(message)
-        return (self._decode_owned if is_owned else self._decode_plain)(message)
+        return (self.decode_owned if is_owned else self._decode_plain)(message)

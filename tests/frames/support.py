@@ -55,13 +55,13 @@ def through_slab(engine: FramesEngine, data: bytes) -> Outcome:
     outcome: Outcome = []
     position = 0
     while position < len(data):
-        target = engine.get_buffer(slab)
+        target = engine.reader.get_buffer(slab)
         count = min(7, len(data) - position, len(target))
         target[:count] = data[position : position + count]
-        engine.buffer_updated(slab, count)
+        engine.reader.buffer_updated(slab, count)
         position += count
         outcome += pull(engine)
-        engine.release()
+        engine.reader.release()
         slab[:600] = b"\xff" * 600
     return outcome
 

@@ -406,14 +406,14 @@ def test_a_large_frame_is_read_into_a_buffer_of_its_own_that_the_handler_may_kee
     outcome: list[Any] = []
     targets = []
     while position < len(data):
-        target = server.get_buffer(slab)
+        target = server.reader.get_buffer(slab)
         targets.append((target.obj is slab.obj, len(target)))
         count = min(len(target), len(data) - position, 200_000)
         target[:count] = data[position : position + count]
-        server.buffer_updated(slab, count)
+        server.reader.buffer_updated(slab, count)
         position += count
         outcome += pull(server)
-        server.release()
+        server.reader.release()
         slab[:] = bytes(len(slab))
     assert [is_slab for is_slab, _ in targets] == [True, False, False, False, True]
     assert server.wanted() == 0
@@ -438,10 +438,10 @@ def test_frames_that_were_not_pulled_survive_the_slab() -> None:
     slab = memoryview(bytearray(512 * 1024))
     server = server_after_hello()
     data = b"".join(call_frame(n, "f", n) for n in (1, 3, 5))
-    server.get_buffer(slab)[: len(data)] = data
-    server.buffer_updated(slab, len(data))
+    server.reader.get_buffer(slab)[: len(data)] = data
+    server.reader.buffer_updated(slab, len(data))
     assert server.next_event() == events.Call(1, "f", [1])
-    server.release()
+    server.reader.release()
     slab[:100] = b"\xff" * 100
     assert pull(server) == [events.Call(3, "f", [3]), events.Call(5, "f", [5])]
 

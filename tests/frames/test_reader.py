@@ -120,7 +120,7 @@ def test_after_two_large_frames_of_one_length_the_next_is_read_at_once_where_it_
         buffer = reader.get_buffer(SLAB)
         assert len(buffer) >= len(frame)
         buffer[: before * 16 + LIMIT] = memoryview(small + frame)[: before * 16 + LIMIT]
-        assert reader.buffer_updated(SLAB, before * 16 + LIMIT) is bool(before)
+        assert bool(reader.buffer_updated(SLAB, before * 16 + LIMIT)) is bool(before)
         assert [stream for _, stream, _ in iter(reader.next_frame, None)] == [9] * before
         reader.release()
         ((_, payload),) = read(reader, frame[LIMIT:])
