@@ -49,13 +49,16 @@ async def lifespan(app: Rat) -> AsyncIterator[None]:
 
 
 app = Rat(lifespan=lifespan)
-app.static("/assets", PAGE)
-app.static("/decoder", Path(rat.__file__).with_name("web"))  # DataValue in JavaScript
+# A browser that is told nothing guesses how long a file stays as it is (RFC 9111, section 4.2.2): by its age, which may
+# be weeks, and the page would run with scripts of a former version.
+ASK_AGAIN = {"Cache-Control": "no-cache"}
+app.static("/assets", PAGE, headers=ASK_AGAIN)
+app.static("/decoder", Path(rat.__file__).with_name("web"), headers=ASK_AGAIN)  # DataValue in JavaScript
 
 
 @app.get("/")
 async def index(request: Request) -> Response:
-    return FileResponse(PAGE / "index.html")
+    return FileResponse(PAGE / "index.html", headers=ASK_AGAIN)
 
 
 class Memory(NamedTuple):
@@ -264,7 +267,8 @@ async def chunked_demo(request: Request) -> Response:
             yield line[:-2] + b"." * (size - len(line) - 1) + b'"}\n'
             waited = time.perf_counter() - made
 
-    return Response(lines(), content_type="application/x-ndjson")
+    # Not compressed: dots become next to nothing, and no reader could be slow enough to hold their producer up.
+    return Response(lines(), content_type="application/x-ndjson", compress=False)
 
 
 # --- A file in three ways --------------------------------------------------------------------------------------------

@@ -89,11 +89,14 @@ async def test_the_page_needs_nothing_but_this_server(server: RatServer) -> None
         path = waiting.pop()
         answer = await get(server, path)
         assert answer.status == 200, path
+        assert answer.field("cache-control") == "no-cache", path
         seen[path] = (answer.field("content-type") or "").partition(";")[0]
         text = answer.content.decode()
         assert re.findall(r"https?://", text) == []
         waiting += [
-            f"/assets/{name}" for name in re.findall(r'from "\./([\w.]+)"', text) if f"/assets/{name}" not in seen
+            path
+            for name in re.findall(r'from "(\./|/)([\w./]+)"', text)
+            if (path := "".join(name).replace("./", "/assets/")) not in seen
         ]
     assert seen.pop("/assets/style.css") == "text/css"
     assert set(seen.values()) == {"text/javascript"}
@@ -246,9 +249,10 @@ async def test_events_arrive_one_by_one(server: RatServer) -> None:
 # -- chunks
 
 
-async def test_chunks_come_as_they_are_made(server: RatServer) -> None:
+@pytest.mark.parametrize("fields", [(), ("Accept-Encoding: gzip, deflate, br, zstd",)], ids=["curl", "browser"])
+async def test_chunks_come_as_they_are_made(server: RatServer, fields: tuple[str, ...]) -> None:
     async with connect(server) as client:
-        await client.send(request("GET", "/chunked-demo?chunks=4&delay_ms=5&size=200"))
+        await client.send(request("GET", "/chunked-demo?chunks=4&delay_ms=5&size=200", *fields))
         await client.head()
         lines = []
         while chunk := await client.chunk():
