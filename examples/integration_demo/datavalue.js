@@ -10,27 +10,33 @@ const OPEN_NODES = 400;
 const count = (number) => `${whole(number)} ${number === 1 ? "item" : "items"}`;
 
 function shown(type, value) {
-  let text = type === "String" ? JSON.stringify(value) : String(value);
-  if (type === "Float" && Number.isInteger(value)) text += ".0";
+  let text = type === "String" ? JSON.stringify(value) : String(value ?? "");
+  if (type === "Array") text = `${value.format}[${value.shape.join(", ")}]: ${value.items.join(", ")}`;
+  if (Object.is(value, -0)) text = "-0";
+  if (type === "Float" && /^-?\d+$/.test(text)) text += ".0";
   return text.length > 80 ? `${text.slice(0, 80)}…` : text;
 }
 
 export function showValue(answer) {
   const hex = hexView(answer.hex);
+  const buttons = [];
   let left = OPEN_NODES;
   let chosen = null;
 
   function node({ key, type, form, offset, size, value, children }) {
     left -= 1;
     const place = size ? `${form}, bytes ${offset} to ${offset + size - 1}` : `${form}, no bytes of its own`;
-    const button = el("button", { type: "button", title: place },
+    const button = el("button", { type: "button", title: place, tabindex: buttons.length ? "-1" : "0" },
       el("span", { class: "offset" }, String(offset)),
       key === undefined ? null : el("span", {}, `${key}:`),
       el("span", { class: "type" }, type),
       el("span", {}, children ? count(children.length) : shown(type, value)));
+    buttons.push(button);
     const light = (scroll) => {
       chosen?.classList.remove("chosen");
+      (chosen ?? buttons[0]).tabIndex = -1;
       chosen = button;
+      button.tabIndex = 0;
       button.classList.add("chosen");
       hex.light(offset, size, scroll);
     };
@@ -52,6 +58,15 @@ export function showValue(answer) {
     return item;
   }
 
+  // One stop for the tab key, whatever the size of the tree; the arrows go from node to node.
+  const move = (event) => {
+    const at = buttons.indexOf(document.activeElement);
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: buttons.length - 1 }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    buttons[to]?.focus();
+  };
+
   const saved = 100 * (1 - answer.size / answer.json_size);
   const equal = answer.round_trip === "equal";
   const here = JSON.stringify(parse(fromHex(answer.hex))) === JSON.stringify(answer.tree);
@@ -63,8 +78,8 @@ export function showValue(answer) {
       ["round trip", answer.round_trip, equal ? "good" : "bad"],
       ["decoded in this page", here ? "the same tree" : "another tree", here ? "good" : "bad"],
     ]),
-    el("div", { class: "split" },
-      el("div", { class: "pane", role: "region", "aria-label": "Typed tree with byte offsets" }, el("ul", { class: "tree" }, node(answer.tree))),
+    el("div", { class: "split", "aria-live": "off" },
+      el("div", { class: "pane", role: "region", "aria-label": "Typed tree with byte offsets, arrow keys move in it" }, el("ul", { class: "tree", onkeydown: move }, node(answer.tree))),
       el("div", { class: "pane", role: "region", tabindex: "0", "aria-label": "Bytes in hexadecimal" }, hex.root)),
   ];
 }

@@ -47,7 +47,7 @@ function send(url, body, signal, onProgress) {
       if (request.status === 200) resolve(answer.json());
       else problem(answer).then(reject);
     });
-    request.addEventListener("error", () => reject(new TypeError("the connection was lost")));
+    request.addEventListener("error", () => reject(new Error("the upload broke off: is the server still running, and the file still there?")));
     request.addEventListener("abort", () => reject(new Error("stopped")));
     signal.addEventListener("abort", () => request.abort());
     request.send(body);
@@ -82,7 +82,7 @@ new Card("upload", {
     const begin = performance.now();
     const answer = await send("/large-file-upload", body, signal, (done, total) => {
       card.advance(done, total);
-      card.show(el("p", { class: "quiet" }, `${size(done)} of ${size(total)} after ${seconds(begin)}`));
+      card.show(el("p", { class: "quiet", "aria-live": "off" }, `${size(done)} of ${size(total)} after ${seconds(begin)}`));
     });
     const { before, after, grown } = answer.memory;
     const rows = [
@@ -104,16 +104,19 @@ new Card("upload", {
 
 // --- Server-Sent Events
 
-let memoryEvents = { log: null, last: "", begin: 0 };
+let memoryEvents = { log: null, state: null, last: "", begin: 0 };
 
 // By EventSource, which reconnects by itself and then sends Last-Event-ID; closed at `end`.
 function watch(card, signal, after) {
   const query = card.query("count", "interval") + (after ? `&last_event_id=${after}` : "");
-  const { log, begin } = memoryEvents;
+  const { log, begin, state } = memoryEvents;
+  card.show(log.box, state);
+  state.textContent = "Waiting for the answer. A browser opens six connections to a server: other tabs may hold them.";
   return new Promise((resolve, reject) => {
     const source = new EventSource(`/sse-quickmem?${query}`);
-    const close = () => { source.close(); card.enable("continue", memoryEvents.last !== "" && signal.aborted); };
+    const close = () => { source.close(); state.textContent = ""; card.enable("continue", memoryEvents.last !== "" && signal.aborted); };
     const note = (event, ...cells) => log.add(seconds(begin), left(tag(event.type)), event.lastEventId || "–", ...cells);
+    source.addEventListener("open", () => { state.textContent = ""; });
     source.addEventListener("connected", (event) => {
       const { resumed_after: resumed } = JSON.parse(event.data);
       note(event, left(resumed ? `continues after ${resumed}` : "from the beginning"), "", "");
@@ -138,7 +141,10 @@ function watch(card, signal, after) {
       resolve();
     });
     source.addEventListener("error", () => {
-      if (source.readyState !== EventSource.CLOSED) return; // it reconnects
+      if (source.readyState !== EventSource.CLOSED) {
+        state.textContent = "The connection was lost. The browser tries again every few seconds, and goes on after the last event.";
+        return;
+      }
       close();
       // EventSource does not say why: ask once more in a way that does.
       readEvents(`/sse-quickmem?${query}`, { signal: AbortSignal.timeout(2000), onEvent() {} })
@@ -151,15 +157,12 @@ function watch(card, signal, after) {
 const quickmem = new Card("quickmem", {
   curl: (card) => `curl -N ${quoted(here(`/sse-quickmem?${card.query("count", "interval")}`))}`,
   run(card, signal) {
-    memoryEvents = { log: table(["after", "<event", "id", "<what", "CPU", "DataValue / JSON"]), last: "", begin: performance.now() };
-    card.show(memoryEvents.log.box);
+    const log = table(["after", "<event", "id", "<what", "CPU", "DataValue / JSON"]);
+    memoryEvents = { log, state: el("p", { class: "quiet", role: "status" }), last: "", begin: performance.now() };
     return watch(card, signal, "");
   },
 });
-quickmem.on("continue", () => quickmem.start((signal) => {
-  quickmem.show(memoryEvents.log.box);
-  return watch(quickmem, signal, memoryEvents.last);
-}));
+quickmem.on("continue", () => quickmem.start((signal) => watch(quickmem, signal, memoryEvents.last)));
 
 // --- Chunked
 
@@ -336,7 +339,7 @@ new Card("performance", {
     const log = table(["codec", "bytes", "encode", "", "decode", ""]);
     const bySize = Map.groupBy ? Map.groupBy(answer.rows, (row) => row.size) : groupBy(answer.rows, (row) => row.size);
     for (const [bytes, rows] of bySize) {
-      log.body.append(el("tr", { class: "group" }, el("td", { colspan: "6" }, `about ${size(bytes)} of JSON`)));
+      log.group(`about ${size(bytes)} of JSON`);
       for (const row of rows) {
         const bar = (key) => el("td", { class: "bars" }, el("span", {
           class: row.codec === "datavalue" ? "bar" : "bar other",

@@ -43,24 +43,33 @@ export function facts(rows) {
 export function table(names, most = 500) {
   const columns = names.map((name) => name.replace(/^</, ""));
   const body = el("tbody");
-  const box = el("div", { class: "log", tabindex: "0", role: "region", "aria-label": columns.join(", ") },
+  const box = el("div", { class: "log", tabindex: "0", role: "region", "aria-label": columns.filter(Boolean).join(", ") },
     el("table", {}, el("thead", {}, el("tr", {}, ...columns.map((column, index) => el("th", { scope: "col", class: names[index] === column ? "" : "text" }, column)))), body));
+  let waiting = [];
+  const show = () => {
+    const atEnd = box.scrollTop + box.clientHeight >= box.scrollHeight - 8;
+    body.append(...waiting);
+    waiting = [];
+    while (body.children.length > most) body.firstElementChild.remove();
+    if (atEnd) box.scrollTop = box.scrollHeight;
+  };
+  // Once a frame: asking where the box is scrolled to lays it out anew, and a hundred rows a second, each by itself, left no
+  // time for a click.
+  const put = (row) => {
+    if (waiting.push(row) === 1) requestAnimationFrame(show);
+    if (waiting.length > most) waiting.shift(); // a hidden page has no frames
+  };
+  const cellOf = (cell) => cell instanceof HTMLTableCellElement ? cell : el("td", {}, cell instanceof Node ? cell : String(cell));
   return {
     box,
-    body,
-    add(...cells) {
-      const atEnd = box.scrollTop + box.clientHeight >= box.scrollHeight - 8;
-      body.append(el("tr", { class: "new" }, ...cells.map((cell) =>
-        cell instanceof HTMLTableCellElement ? cell : el("td", {}, cell instanceof Node ? cell : String(cell)))));
-      if (body.children.length > most) body.firstElementChild.remove();
-      if (atEnd) box.scrollTop = box.scrollHeight;
-    },
+    add(...cells) { put(el("tr", { class: "new" }, ...cells.map(cellOf))); },
+    group(title) { put(el("tr", { class: "group" }, el("td", { colspan: columns.length }, title))); },
   };
 }
 
 // The error of an answer: problem+json (RFC 9457), or whatever text came.
 export async function problem(response) {
-  const text = await response.text();
+  const text = (await response.text()).replace(/^\d{3} .*\n?/, ""); // text begins with the status, which is told already
   let detail = text;
   try {
     const body = JSON.parse(text);
@@ -90,6 +99,7 @@ export class Card {
     });
     this.on("stop", () => this.abort?.abort());
     this.form.addEventListener("input", () => this.showCurl(curl(this)));
+    addEventListener("pageshow", () => this.showCurl(curl(this))); // going back fills the form in again, without an event
     this.showCurl(curl(this));
   }
 
@@ -105,12 +115,16 @@ export class Card {
   async start(work) {
     if (this.abort || !this.form.reportValidity()) return;
     const abort = this.abort = new AbortController();
-    const buttons = [...this.form.querySelectorAll("button")].filter((button) => button.dataset.do !== "stop");
-    const before = buttons.map((button) => button.disabled);
-    buttons.forEach((button) => { button.disabled = true; });
-    if (this.button("stop")) this.button("stop").disabled = false;
+    const stop = this.button("stop");
+    const buttons = [...this.form.querySelectorAll("button")].filter((button) => button !== stop);
+    const pressed = buttons.find((button) => button === document.activeElement);
+    for (const button of buttons) {
+      button.wasDisabled = button.disabled;
+      button.disabled = true;
+    }
+    if (stop) stop.disabled = false;
+    if (pressed) stop?.focus({ preventScroll: true }); // a button that is disabled loses the focus, and the keyboard its place
     this.root.setAttribute("aria-busy", "true");
-    buttons.forEach((button, index) => { button.wasDisabled = before[index]; });
     try {
       await work(abort.signal);
     } catch (error) {
@@ -118,8 +132,9 @@ export class Card {
       else this.fail(error);
     } finally {
       this.abort = null;
-      buttons.forEach((button) => { button.disabled = button.wasDisabled; });
-      if (this.button("stop")) this.button("stop").disabled = true;
+      for (const button of buttons) button.disabled = button.wasDisabled;
+      if (pressed && [stop, document.body].includes(document.activeElement)) pressed.focus({ preventScroll: true });
+      if (stop) stop.disabled = true;
       this.root.removeAttribute("aria-busy");
     }
   }
