@@ -8,6 +8,7 @@ without an event loop.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -76,7 +77,8 @@ def connect(
     """A client of the server at *url*: ``rat://host:port`` or ``rat+unix:///path``.
 
     *timeout*: seconds for each call, None for no limit; *connect_timeout*: for one attempt, the exchange of HELLO
-    included.  *checksum* and *compress* ask for CRC-32 and zstd on every frame.  *limits*: what this side takes.
+    included, and at the end for what the server has not read yet.  *checksum* and *compress* ask for CRC-32 and zstd on
+    every frame.  *limits*: what this side takes.
     """
     features = {"tables"} | ({"checksum"} if checksum else set()) | ({"zstd"} if compress else set())
     return Client(
@@ -131,14 +133,25 @@ class Client:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connection; calls in flight raise ConnectionLost.  No call can be made afterwards."""
+        """Close the connection; calls in flight raise ConnectionLost.  No call can be made afterwards.
+
+        What was sent still leaves, as far as the server reads it within *connect_timeout* seconds.
+        """
         self._closed = True
         if self._peer is not None:
             self._leaving.add(self._peer)
             self._peer = None
-        for peer in tuple(self._leaving):
+        leaving = tuple(self._leaving)
+        for peer in leaving:
             peer.close()
-            await peer.gone()
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._connect_timeout):
+                    await asyncio.gather(*(peer.gone() for peer in leaving))
+        finally:
+            for peer in leaving:
+                peer.abort()
+        await asyncio.gather(*(peer.gone() for peer in leaving))
         self._leaving.clear()
 
     # -- the connection

@@ -821,6 +821,28 @@ async def test_a_server_that_asks_for_answers_and_reads_none_is_left() -> None:
                 await client.call("never")
 
 
+async def test_a_client_leaves_a_server_that_reads_nothing() -> None:
+    loop = asyncio.get_running_loop()
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        listener.setblocking(False)
+        url = f"rat://127.0.0.1:{listener.getsockname()[1]}"
+        client = connect(url, retry=Retry(attempts=1), connect_timeout=0.2)
+        connecting = asyncio.create_task(client.connected())
+        sock, _ = await loop.sock_accept(listener)
+        with sock:
+            await loop.sock_sendall(sock, pack_frame(Kind.HELLO, 0, 0, encode({}, profile="bincode")))
+            peer = await connecting
+            call = asyncio.create_task(client.call("never", bytes(12 << 20)))
+            async with asyncio.timeout(5):
+                while not peer.flow.write_paused:
+                    await asyncio.sleep(0)
+                await client.close()
+            with pytest.raises(ConnectionLost, match="the connection was lost"):
+                await call
+
+
 async def test_a_half_closed_peer_gets_its_finite_answers() -> None:
     async with serving(make_app()) as server:
         async with raw(server) as peer:
