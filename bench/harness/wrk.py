@@ -33,8 +33,8 @@ SLICE, PAUSE = 0.010, 0.002
 """Seconds of load in a slice, and after it, for what is under way; both longer where a server is slow."""
 CONNECT, REST = 0.06, 0.05
 """Seconds that a wrk gets to connect once it has begun, and servers to answer what was asked meanwhile."""
-STARTING, ENDING = 10.0, 5.0
-"""Seconds that a wrk gets to ask for the first time, and to tell what it found."""
+STARTING, ENDING, AGAIN = 10.0, 5.0, 0.3
+"""Seconds that a wrk gets to ask for the first time, to tell what it found, and until it is told to once more."""
 EVERY = 4
 """Requests from one note of the time to the next."""
 UNDER_LOAD = 2
@@ -110,10 +110,13 @@ class Wrk:
 
     def end(self) -> dict[str, Any]:
         """What it found; empty, and a fault, when it found nothing."""
-        self._process.send_signal(signal.SIGINT)
-        self._process.send_signal(signal.SIGCONT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(ENDING)
+        deadline = time.monotonic() + ENDING
+        while self._process.poll() is None and time.monotonic() < deadline:
+            # Its first thread sleeps until it is told to end; a signal that comes before it sleeps does not wake it.
+            self._process.send_signal(signal.SIGINT)
+            self._process.send_signal(signal.SIGCONT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(AGAIN)
         text = self._out.read_text(errors="replace")
         line = next((line[7:] for line in text.splitlines() if line.startswith("RESULT ")), None)
         if line is None or self._process.returncode:
