@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+import timeit
 from collections.abc import Iterator
 from typing import Any
 
@@ -150,12 +151,14 @@ def test_one_field_of_a_megabyte_is_read_without_the_rest(way: str) -> None:
     message = encode({"head": {"version": 1}, "records": records, "tail": "end"})
     assert len(message) > 1_000_000
     shown = view(message)
-    begin = time.process_time()
-    for _ in range(20):
+
+    def three_fields() -> None:
         assert view(message)["records"][9_000]["id"] == 9_000
         assert view(message).at("$.tail") == "end"
         assert shown.at("$.records[12999].tags[1]") == "b"
-    fields = (time.process_time() - begin) / 60
+
+    # The quickest of many: what disturbs one makes it longer, and of the whole message that may be so.
+    fields = min(timeit.repeat(three_fields, number=1, repeat=20, timer=time.process_time)) / 3
     begin = time.process_time()
     (reference.decode if way == "in Python" else decode)(message)
     assert fields * 100 < time.process_time() - begin

@@ -12,6 +12,7 @@ import pytest
 from rat.cli import COMMANDS, bench, main
 from tests.loadgen import servers
 from tests.support import commands
+from tests.support.patience import three_tries
 
 
 async def call(habit: servers.Habit, *words: str, mode: str | None = None) -> tuple[int, str, str]:
@@ -42,6 +43,7 @@ async def test_wrong_answers_give_exit_code_1_and_a_line(tmp_path: Path) -> None
     assert "wrong     10 x content b'Hello, Wurld!', expected b'Hello, World!'" in output
 
 
+@three_tries
 async def test_event_streams() -> None:
     code, output, _ = await call(servers.events(5), "--clients", "3", "-d", "0.4", mode="sse")
     assert code == 0

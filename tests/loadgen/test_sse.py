@@ -7,6 +7,7 @@ import pytest
 from rat.loadgen.requests import parse_url
 from rat.loadgen.sse import SseLoad, SsePlan, SseResult
 from tests.loadgen import servers
+from tests.support.patience import three_tries
 
 
 async def load(habit: servers.Habit, **plan: Any) -> SseResult:
@@ -14,6 +15,7 @@ async def load(habit: servers.Habit, **plan: Any) -> SseResult:
         return await SseLoad(SsePlan(parse_url(url), warmup=0.0, **plan)).run()
 
 
+@three_tries
 async def test_every_event_of_every_subscriber_is_counted() -> None:
     result = await load(servers.events(20), clients=7, duration=0.5)
     assert result.events == 7 * 20
@@ -23,6 +25,7 @@ async def test_every_event_of_every_subscriber_is_counted() -> None:
     assert 0.0 < result.latency.percentile(50.0) < 0.5
 
 
+@three_tries
 async def test_a_missing_event_is_a_gap_at_each_subscriber() -> None:
     result = await load(servers.events(20, skip=10), clients=3, duration=0.5)
     assert result.events == 3 * 19

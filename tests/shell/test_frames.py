@@ -458,8 +458,9 @@ async def test_a_draining_server_finishes_calls_and_takes_no_new_ones() -> None:
         return "done"
 
     async with serving(app) as server:
-        client = connect(f"rat://127.0.0.1:{server.port}", retry=Retry(attempts=1), connect_timeout=0.5)
+        client = connect(f"rat://127.0.0.1:{server.port}", retry=Retry(attempts=1))
         async with client:
+            client._connect_timeout = 0.0  # for the next time
             call = asyncio.create_task(client.call("slow"))
             await client.ping()
             closing = asyncio.create_task(server.close(grace=5))
@@ -698,15 +699,18 @@ async def test_a_peer_that_sends_and_never_reads_is_not_read_any_more_and_cut_in
         engine = FramesEngine(FrameLimits(), is_client=True, features=frozenset())
         await loop.sock_sendall(sock, joined(engine))
         wire = b"".join(call_frame(1 + 2 * n, "later", "x" * 50_000) for n in range(2000))
-        sent = 0
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(1):
-                while sent < len(wire):
-                    chunk = wire[sent : sent + 65536]
-                    await loop.sock_sendall(sock, chunk)
-                    sent += len(chunk)
-        assert sent < len(wire)
-        (connection,) = server.service.connections
+        while not server.service.connections:
+            await asyncio.sleep(0)
+        sent, blocked = 0, False
+        while sent < len(wire) and not blocked:
+            try:
+                sent += sock.send(wire[sent : sent + 65536])
+            except BlockingIOError:
+                # Full on the way; nobody makes room any more where the server has stopped to read.
+                (connection,) = server.service.connections
+                blocked = "output" in connection.flow.reasons  # type: ignore[attr-defined]
+                await asyncio.sleep(0)
+        assert blocked
         assert connection.transport.get_write_buffer_size() < 300 * 50_100  # type: ignore[attr-defined]
         for _ in range(4):
             server.sweep()
@@ -828,7 +832,7 @@ async def test_a_client_leaves_a_server_that_reads_nothing() -> None:
         listener.listen()
         listener.setblocking(False)
         url = f"rat://127.0.0.1:{listener.getsockname()[1]}"
-        client = connect(url, retry=Retry(attempts=1), connect_timeout=0.2)
+        client = connect(url, retry=Retry(attempts=1))
         connecting = asyncio.create_task(client.connected())
         sock, _ = await loop.sock_accept(listener)
         with sock:
@@ -838,6 +842,7 @@ async def test_a_client_leaves_a_server_that_reads_nothing() -> None:
             async with asyncio.timeout(5):
                 while not peer.flow.write_paused:
                     await asyncio.sleep(0)
+                client._connect_timeout = 0.0
                 await client.close()
             with pytest.raises(ConnectionLost, match="the connection was lost"):
                 await call
