@@ -6,14 +6,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import CancelledError, Future
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
 from rat.client import Client, save
 from rat.client import connect as connect_async
+from rat.errors import ConnectionLost
 from rat.stream.blob import Blob, BlobSource
 
 __all__ = ["BlockingClient", "connect"]
@@ -27,12 +30,20 @@ def connect(url: str, **options: Any) -> BlockingClient:
 
 
 class BlockingClient:
-    """What Client does, each method returning when it is done.  May be used by several threads."""
+    """What Client does, each method returning when it is done.
+
+    May be used by several threads.  What they wait for when one of them closes it raises ConnectionLost, as what they
+    ask for afterwards.
+    """
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="rat client", daemon=True)
+        self._ended = asyncio.Event()
+        self._closed = False
+        # Entered again where a collection of garbage comes upon a stream that nobody holds any more.
+        self._handing_over = threading.RLock()
+        self._thread = threading.Thread(target=self._run, name="rat client", daemon=True)
         self._thread.start()
         try:
             self._wait(client.connected())
@@ -40,10 +51,28 @@ class BlockingClient:
             self.close()
             raise
 
+    def _run(self) -> None:
+        """The thread, which ends what is on its loop and closes it."""
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._until_closed())
+
+    async def _until_closed(self) -> None:
+        await self._ended.wait()
+        await self._client.close()
+
+    def _hand_over(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        with self._handing_over:
+            if not self._closed:
+                return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        coroutine.close()
+        raise ConnectionLost("the client is closed")
+
     def _wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        future = self._hand_over(coroutine)
         try:
             return future.result()
+        except CancelledError:
+            raise ConnectionLost("the client is closed") from None
         except BaseException:
             # Ctrl-C in the caller's thread: what is in flight is cancelled, at the server too.
             future.cancel()
@@ -59,14 +88,11 @@ class BlockingClient:
 
     def close(self) -> None:
         """Close the connection and end the thread."""
-        if self._loop.is_closed():
-            return
-        self._wait(self._client.close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        with self._handing_over:
+            if not self._closed:
+                self._closed = True
+                self._loop.call_soon_threadsafe(self._ended.set)
         self._thread.join()
-        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-        self._loop.run_until_complete(self._loop.shutdown_default_executor())
-        self._loop.close()
 
     def call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
         """As Client.call."""
@@ -89,7 +115,9 @@ class BlockingClient:
                     return
                 yield item
         finally:
-            self._wait(items.aclose())
+            with contextlib.suppress(ConnectionLost):
+                # Not waited for: the thread that collects this may be the loop's own.
+                self._hand_over(items.aclose())
 
     def upload(self, name: str, source: BlobSource | Blob, /, *args: Any, **kwargs: Any) -> Any:
         """As Client.upload."""
