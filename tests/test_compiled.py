@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
@@ -153,6 +154,49 @@ def test_an_extension_that_does_not_compile_is_left_out_or_fails_the_build(tree:
     assert done.returncode == 1
     assert "tasks.c" in done.stderr
     assert "this is no C" in done.stderr
+
+
+WITHOUT_GIL = """
+import runpy, sys, sysconfig
+told = sysconfig.get_config_var
+sysconfig.get_config_var = lambda name: 1 if name == "Py_GIL_DISABLED" else told(name)
+sys.argv = ["setup.py", "-q", "build_ext", "--inplace"]
+runpy.run_path("setup.py")
+"""
+
+
+@can_build
+def test_a_python_without_the_gil_gets_nothing_in_c(tree: Path) -> None:
+    done = run([sys.executable, "-c", WITHOUT_GIL], tree, RAT_MUST_BUILD="1")
+    assert (done.returncode, list(tree.glob("rat/*.so"))) == (0, []), done.stderr
+    done = run([*BUILD, "-DPy_GIL_DISABLED"], tree, RAT_MUST_BUILD="1")  # who goes past that is told
+    assert "the C code relies on the GIL" in done.stderr
+
+
+SUBINTERPRETER = """
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+run = getattr(interpreters, "exec", interpreters.run_string)
+for _ in range(2):
+    made = interpreters.create()
+    run(made, '''if True:
+        from rat import codec
+        from rat.codec import framing
+        value = [{"a": [1, "x", 2.5, None]}] * 40
+        assert codec.decode(codec.encode(value)) == value
+        print(codec.implementation, framing.crc32(bytes(2000)), flush=True)
+    ''')
+    interpreters.destroy(made)
+"""
+
+
+def test_each_interpreter_of_a_process_has_its_own() -> None:
+    for module in PLACES:
+        built(module)
+    done = run([sys.executable, "-X", "dev", "-W", "ignore", "-c", SUBINTERPRETER], ROOT)
+    assert (done.returncode, done.stdout.split()) == (0, ["native", str(crc32(bytes(2000)))] * 2), done.stderr
 
 
 SESSION = """

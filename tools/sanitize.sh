@@ -18,7 +18,7 @@ find "$place/tree" -name '*.so' -delete
 cp -r "$place/rat/." "$place/tree/"
 mkdir -p "$place/root"
 mv "$place/tree" "$place/root/rat"
-cp -r tests docs pyproject.toml "$place/root/"
+cp -r tests tools docs pyproject.toml setup.py "$place/root/"
 case $# in 0) set -- tests/codec tests/http1/test_lane_native.py tests/http1/test_engine_native.py tests/http1/test_fastlane.py tests/shell/test_tasks.py \
     tests/app/test_messages_native.py tests/app/test_responses.py ;; esac
 python=$("$PYTHON" -c 'import os, sys; print(os.path.abspath(sys.executable))')

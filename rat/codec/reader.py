@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from operator import index
 from typing import Any, Final, TypeAlias
 
 from rat.codec.scalar_reader import Buffer, Malformed, ScalarReader, Truncated
@@ -63,7 +64,7 @@ class Reader(ScalarReader):
         self.tables = tables
         self.bincode = profile == "bincode"
         self.max_depth = max_depth
-        self.items_left = max_items
+        self.items_left = None if max_items is None else index(max_items)
 
     def read_message(self) -> Any:
         """The one value of a message: a reset may stand before it, and nothing after it."""
@@ -265,17 +266,17 @@ class Reader(ScalarReader):
             raise Malformed(f"list of {size} bytes with {blocks} entries of index, {self.end - start} bytes left")
         self._spend(count)
         items: list[Any] = []
-        index: list[int] = []
+        entries: list[int] = []
         known = self.tables.size()
         for done in range(1, count + 1):
             items.append(self.read(depth + 1))
             if done % INDEX_STEP == 0 or done == count:
                 before, known = known, self.tables.size()
-                index.append(self.pos - start | (ADDS_TO_TABLES if known != before else 0))
+                entries.append(self.pos - start | (ADDS_TO_TABLES if known != before else 0))
         if size != _ENDLESS:
             if self.pos - start != size:
                 raise Malformed(f"list of {self.pos - start} bytes that claims {size}")
-            if self.take(4 * blocks) != struct.pack(f"<{blocks}I", *index):
+            if self.take(4 * blocks) != struct.pack(f"<{blocks}I", *entries):
                 raise Malformed("list with an index that does not fit it")
         return items
 

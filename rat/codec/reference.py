@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import index
 from typing import Any
 
 from rat.codec.reader import Reader, ReadTables
@@ -71,7 +72,7 @@ def encode_segments(
     Payloads (bytes, bytearray, typed arrays) of *threshold* bytes and more are the caller's own memory and must not
     change until the segments are sent.
     """
-    if threshold < 1:
+    if index(threshold) < 1:
         raise ValueError(f"threshold is {threshold}, and must be at least 1")
     return _segments(_written(obj, profile, default, max_depth, threshold))
 
@@ -108,17 +109,17 @@ class Encoder:
         self._tables = Tables()
         self._is_reset = False
 
-    def encode(self, obj: Any) -> bytes:
+    def encode(self, obj: Any, /) -> bytes:
         """The next message.  Raises CodecError with the path."""
         return bytes(self._write(obj, None, "$").out)
 
-    def encode_segments(self, obj: Any, *, threshold: int = 32768) -> list[bytes | memoryview]:
+    def encode_segments(self, obj: Any, /, *, threshold: int = 32768) -> list[bytes | memoryview]:
         """The next message as a list of buffers, as `encode_segments` cuts it."""
-        if threshold < 1:
+        if index(threshold) < 1:
             raise ValueError(f"threshold is {threshold}, and must be at least 1")
         return _segments(self._write(obj, threshold, "$"))
 
-    def encode_into(self, obj: Any, buffer: bytearray | memoryview, offset: int = 0) -> int:
+    def encode_into(self, obj: Any, buffer: bytearray | memoryview, /, offset: int = 0) -> int:
         """The next message into *buffer*, as `encode_into` does it; when it does not fit, it counts as not encoded."""
         keys, shapes, is_reset = len(self._tables.keys), len(self._tables.shapes), self._is_reset
         try:
@@ -161,11 +162,11 @@ class Decoder:
         check_max_depth(max_depth)
         self._zero_copy = zero_copy
         self._max_depth = max_depth
-        self._max_items = max_items
+        self._max_items = None if max_items is None else index(max_items)
         self._tables = ReadTables()
         self._is_lost = False
 
-    def decode(self, data: Buffer) -> Any:
+    def decode(self, data: Buffer, /) -> Any:
         """The value of the next message.  Raises CodecError with the offset."""
         if self._is_lost and memoryview(data).cast("B")[:1] != bytes((Tag.RESET,)):
             raise CodecError("message after a refused one, without a reset", offset=0)
@@ -192,7 +193,7 @@ def encode_batch(objs: Iterable[Any], /, *, default: Default | None = None, max_
     Raises CodecError whose path begins with the number of the bad item (``$[3].name``); nothing is left out.
     """
     encoder = Encoder(default=default, max_depth=max_depth)
-    return [bytes(encoder._write(obj, None, f"$[{index}]").out) for index, obj in enumerate(objs)]
+    return [bytes(encoder._write(obj, None, f"$[{number}]").out) for number, obj in enumerate(objs)]
 
 
 def decode_batch(
@@ -209,11 +210,11 @@ def decode_batch(
     """
     decoder = Decoder(zero_copy=zero_copy, max_depth=max_depth, max_items=max_items)
     values = []
-    for index, message in enumerate(messages):
+    for number, message in enumerate(messages):
         try:
             values.append(decoder.decode(message))
         except CodecError as error:
-            raise CodecError(f"message {index}: {error.message}", offset=error.offset) from None
+            raise CodecError(f"message {number}: {error.message}", offset=error.offset) from None
     return values
 
 
@@ -246,7 +247,7 @@ def _copy_into(message: bytearray, buffer: bytearray | memoryview, offset: int) 
     view = memoryview(buffer).cast("B")
     if view.readonly:
         raise BufferError("buffer is read-only")
-    if not 0 <= offset <= len(view):
+    if not 0 <= index(offset) <= len(view):
         raise ValueError(f"offset is {offset}, and may be 0 to {len(view)}")
     needed = len(message)
     if needed > len(view) - offset:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+from operator import index
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 __all__ = [
@@ -202,8 +203,8 @@ def check_profile(profile: str) -> None:
 
 
 def check_max_depth(max_depth: int) -> None:
-    """Raises ValueError unless *max_depth* is between 0 and MAX_DEPTH."""
-    if not 0 <= max_depth <= MAX_DEPTH:
+    """Raises ValueError unless *max_depth* is between 0 and MAX_DEPTH, TypeError where it is no int."""
+    if not 0 <= index(max_depth) <= MAX_DEPTH:
         raise ValueError(f"max_depth is {max_depth}, and may be 0 to {MAX_DEPTH}")
 
 

@@ -5,7 +5,6 @@
 #include "slots.h"
 
 #include <stdbool.h>
-#include <stddef.h>
 
 enum { MOST_SLOTS = 16 };
 
@@ -56,42 +55,15 @@ static PyObject *maker_call(PyObject *callable, PyObject *const *args, size_t fl
     return make_of(self, args, count);
 }
 
-static int maker_traverse(Maker *self, visitproc visit, void *arg) {
-    Py_VISIT(Py_TYPE(self));
-    Py_VISIT(self->type);
-    Py_VISIT(self->defaults);
-    Py_VISIT(self->constants);
-    return 0;
-}
+#define MAKER_HOLDS(DO) DO(type) DO(defaults) DO(constants)
+RAT_OBJECT(maker, Maker, MAKER_HOLDS)
 
-static int maker_clear(Maker *self) {
-    Py_CLEAR(self->type);
-    Py_CLEAR(self->defaults);
-    Py_CLEAR(self->constants);
-    return 0;
-}
-
-static void maker_dealloc(Maker *self) {
-    PyTypeObject *type = Py_TYPE(self);
-    PyObject_GC_UnTrack(self);
-    maker_clear(self);
-    type->tp_free(self);
-    Py_DECREF(type);
-}
-
-static PyMemberDef maker_members[] = {
-    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Maker, call), READONLY, NULL},
-    {NULL, 0, 0, 0, NULL},
-};
-static PyType_Slot maker_slots[] = {
-    {Py_tp_dealloc, maker_dealloc}, {Py_tp_traverse, maker_traverse}, {Py_tp_clear, maker_clear},
-    {Py_tp_members, maker_members}, {Py_tp_call, PyVectorcall_Call}, {0, NULL},
-};
+static PyMemberDef maker_members[] = {RAT_CALLABLE_MEMBER(Maker), {NULL, 0, 0, 0, NULL}};
+static PyType_Slot maker_slots[] = {RAT_CALLABLE_SLOTS(maker), {0, NULL}};
 static PyType_Spec maker_spec = {
     .name = "rat._messages.Maker",
     .basicsize = sizeof(Maker),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_IMMUTABLETYPE |
-             Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .flags = RAT_CALLABLE_FLAGS,
     .slots = maker_slots,
 };
 
@@ -234,67 +206,11 @@ static PyMethodDef functions[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static int execute(PyObject *module) {
-    State *st = PyModule_GetState(module);
-    if (add_identity(module) < 0) return -1;
-    if ((st->init_name = PyUnicode_InternFromString("__init__")) == NULL) return -1;
-    if ((st->content_type = PyUnicode_InternFromString("content_type")) == NULL) return -1;
-    if ((st->status = PyUnicode_InternFromString("status")) == NULL) return -1;
-    st->maker_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &maker_spec, NULL);
-    st->base_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &base_spec, NULL);
-    if (st->maker_type == NULL || st->base_type == NULL) return -1;
-    return PyModule_AddType(module, st->base_type);
-}
-
-static int traverse(PyObject *module, visitproc visit, void *arg) {
-    State *st = PyModule_GetState(module);
-    Py_VISIT(st->maker_type);
-    Py_VISIT(st->base_type);
-    Py_VISIT(st->init);
-    Py_VISIT(st->types);
-    Py_VISIT(st->no_fields);
-    Py_VISIT(st->bytes_fields);
-    Py_VISIT(st->text_fields);
-    Py_VISIT(st->make);
-    return 0;
-}
-
-static int clear(PyObject *module) {
-    State *st = PyModule_GetState(module);
-    Py_CLEAR(st->maker_type);
-    Py_CLEAR(st->base_type);
-    Py_CLEAR(st->init_name);
-    Py_CLEAR(st->content_type);
-    Py_CLEAR(st->status);
-    Py_CLEAR(st->init);
-    Py_CLEAR(st->types);
-    Py_CLEAR(st->no_fields);
-    Py_CLEAR(st->bytes_fields);
-    Py_CLEAR(st->text_fields);
-    Py_CLEAR(st->make);
-    return 0;
-}
-
-static void release(void *module) { clear(module); }
-
-static PyModuleDef_Slot slots[] = {
-    {Py_mod_exec, execute},
-#if PY_VERSION_HEX >= 0x030C0000
-    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
-#endif
-    {0, NULL},
+static const Held held[] = {
+    INTERNED(init_name, "__init__"),     INTERNED(content_type, "content_type"), INTERNED(status, "status"),
+    TYPE(maker_type, &maker_spec),       PUBLIC_TYPE(base_type, &base_spec),
 };
 
-static struct PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT,
-    .m_name = "rat._messages",
-    .m_doc = PyDoc_STR("Makes requests and responses, in C."),
-    .m_size = sizeof(State),
-    .m_methods = functions,
-    .m_slots = slots,
-    .m_traverse = traverse,
-    .m_clear = clear,
-    .m_free = release,
-};
+static int execute(PyObject *module) { return set_up(module, held, COUNT_OF(held)); }
 
-PyMODINIT_FUNC PyInit__messages(void) { return PyModuleDef_Init(&definition); }
+RAT_MODULE(_messages, "rat._messages", "Makes requests and responses, in C.", sizeof(State) / sizeof(PyObject *), )

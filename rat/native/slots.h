@@ -4,8 +4,6 @@
 
 #include "module.h"
 
-#include <structmember.h>
-
 /* Where instances of *type* have the slot *name*; -1 with TypeError where they have none. */
 static inline Py_ssize_t slot_offset(PyTypeObject *type, const char *name) {
     PyObject *descriptor = PyObject_GetAttrString((PyObject *)type, name);

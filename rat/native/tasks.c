@@ -3,9 +3,6 @@
    The reference is ReferenceSeat in rat/tasks.py, and tests/shell/test_tasks.py holds this file to it. */
 #include "module.h"
 
-#include <stddef.h>
-#include <structmember.h>
-
 #if PY_VERSION_HEX < 0x030C0000
 #define Py_T_OBJECT_EX T_OBJECT_EX
 #define _Py_T_OBJECT T_OBJECT
@@ -186,36 +183,8 @@ static PyObject *seat_put_back(Seat *self, PyObject *Py_UNUSED(ignored)) {
     Py_RETURN_NONE;
 }
 
-static int seat_traverse(Seat *self, visitproc visit, void *arg) {
-    Py_VISIT(Py_TYPE(self));
-    Py_VISIT(self->loop);
-    Py_VISIT(self->base);
-    Py_VISIT(self->name);
-    Py_VISIT(self->task);
-    Py_VISIT(self->context);
-    Py_VISIT(self->turn);
-    Py_VISIT(self->cancellation);
-    return 0;
-}
-
-static int seat_clear(Seat *self) {
-    Py_CLEAR(self->loop);
-    Py_CLEAR(self->base);
-    Py_CLEAR(self->name);
-    Py_CLEAR(self->task);
-    Py_CLEAR(self->context);
-    Py_CLEAR(self->turn);
-    Py_CLEAR(self->cancellation);
-    return 0;
-}
-
-static void seat_dealloc(Seat *self) {
-    PyTypeObject *type = Py_TYPE(self);
-    PyObject_GC_UnTrack(self);
-    seat_clear(self);
-    type->tp_free(self);
-    Py_DECREF(type);
-}
+#define SEAT_HOLDS(DO) DO(loop) DO(base) DO(name) DO(task) DO(context) DO(turn) DO(cancellation)
+RAT_OBJECT(seat, Seat, SEAT_HOLDS)
 
 static PyMemberDef seat_members[] = {
     {"_loop", Py_T_OBJECT_EX, offsetof(Seat, loop), 0, NULL},
@@ -230,16 +199,14 @@ static PyMemberDef seat_members[] = {
 };
 
 static PyMethodDef seat_methods[] = {
-    {"call", (PyCFunction)(void (*)(void))seat_call, METH_FASTCALL, PyDoc_STR("See rat.tasks.ReferenceSeat.call.")},
+    {"call", FASTCALL(seat_call), PyDoc_STR("See rat.tasks.ReferenceSeat.call.")},
     {"put_back", (PyCFunction)seat_put_back, METH_NOARGS, PyDoc_STR("See rat.tasks.ReferenceSeat.put_back.")},
     {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot seat_slots[] = {
     {Py_tp_init, seat_init},
-    {Py_tp_dealloc, seat_dealloc},
-    {Py_tp_traverse, seat_traverse},
-    {Py_tp_clear, seat_clear},
+    RAT_OBJECT_SLOTS(seat),
     {Py_tp_members, seat_members},
     {Py_tp_methods, seat_methods},
     {Py_tp_doc, PyDoc_STR("See rat.tasks.ReferenceSeat.")},
@@ -258,11 +225,7 @@ static PyObject *first_step(PyObject *module, PyObject *work) {
     if (!PyCoro_CheckExact(work)) return Py_NewRef(work);
     if (PyIter_Send(work, Py_None, &result) != PYGEN_NEXT) return result;
     State *st = PyModule_GetState(module);
-    if (st->begun == NULL) {
-        PyObject *tasks = PyImport_ImportModule("rat.tasks");
-        if (tasks != NULL) st->begun = PyObject_GetAttrString(tasks, "Begun");
-        Py_XDECREF(tasks);
-    }
+    if (st->begun == NULL) st->begun = imported("rat.tasks", "Begun"); /* which imports this module */
     PyObject *begun = st->begun == NULL ? NULL : call_two(st->begun, work, result);
     Py_DECREF(result);
     return begun;
@@ -273,73 +236,13 @@ static PyMethodDef functions[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static int execute(PyObject *module) {
-    State *st = PyModule_GetState(module);
-    if (add_identity(module) < 0) return -1;
-    if ((st->waits = PyUnicode_InternFromString("waits")) == NULL) return -1;
-    if ((st->callbacks = PyUnicode_InternFromString("_callbacks")) == NULL) return -1;
-    if ((st->get_name = PyUnicode_InternFromString("get_name")) == NULL) return -1;
-    if ((st->replace = PyUnicode_InternFromString("replace")) == NULL) return -1;
-    if ((st->stand = PyUnicode_InternFromString("stand")) == NULL) return -1;
-    PyObject *weakref = PyImport_ImportModule("weakref");
-    if (weakref == NULL) return -1;
-    st->count_weak = PyObject_GetAttrString(weakref, "getweakrefcount");
-    Py_DECREF(weakref);
-    PyObject *tasks = PyImport_ImportModule("asyncio.tasks");
-    if (tasks == NULL) return -1;
-    st->enter_task = PyObject_GetAttrString(tasks, "_enter_task");
-    st->leave_task = PyObject_GetAttrString(tasks, "_leave_task");
-    Py_DECREF(tasks);
-    if (st->count_weak == NULL || st->enter_task == NULL || st->leave_task == NULL) return -1;
-    st->seat_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &seat_spec, NULL);
-    return st->seat_type == NULL ? -1 : PyModule_AddType(module, st->seat_type);
-}
-
-static int traverse(PyObject *module, visitproc visit, void *arg) {
-    State *st = PyModule_GetState(module);
-    Py_VISIT(st->seat_type);
-    Py_VISIT(st->enter_task);
-    Py_VISIT(st->leave_task);
-    Py_VISIT(st->count_weak);
-    Py_VISIT(st->begun);
-    return 0;
-}
-
-static int clear(PyObject *module) {
-    State *st = PyModule_GetState(module);
-    Py_CLEAR(st->seat_type);
-    Py_CLEAR(st->enter_task);
-    Py_CLEAR(st->leave_task);
-    Py_CLEAR(st->count_weak);
-    Py_CLEAR(st->begun);
-    Py_CLEAR(st->waits);
-    Py_CLEAR(st->callbacks);
-    Py_CLEAR(st->get_name);
-    Py_CLEAR(st->replace);
-    Py_CLEAR(st->stand);
-    return 0;
-}
-
-static void release(void *module) { clear(module); }
-
-static PyModuleDef_Slot slots[] = {
-    {Py_mod_exec, execute},
-#if PY_VERSION_HEX >= 0x030C0000
-    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
-#endif
-    {0, NULL},
+static const Held held[] = {
+    INTERNED(waits, "waits"),     INTERNED(callbacks, "_callbacks"), INTERNED(get_name, "get_name"),
+    INTERNED(replace, "replace"), INTERNED(stand, "stand"),          IMPORTED(count_weak, "weakref", "getweakrefcount"),
+    IMPORTED(enter_task, "asyncio.tasks", "_enter_task"),            IMPORTED(leave_task, "asyncio.tasks", "_leave_task"),
+    PUBLIC_TYPE(seat_type, &seat_spec),
 };
 
-static struct PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT,
-    .m_name = "rat._tasks",
-    .m_doc = PyDoc_STR("The quick half of a standing task, in C."),
-    .m_size = sizeof(State),
-    .m_methods = functions,
-    .m_slots = slots,
-    .m_traverse = traverse,
-    .m_clear = clear,
-    .m_free = release,
-};
+static int execute(PyObject *module) { return set_up(module, held, COUNT_OF(held)); }
 
-PyMODINIT_FUNC PyInit__tasks(void) { return PyModuleDef_Init(&definition); }
+RAT_MODULE(_tasks, "rat._tasks", "The quick half of a standing task, in C.", sizeof(State) / sizeof(PyObject *), )

@@ -9,6 +9,7 @@ import inspect
 import threading
 from collections.abc import Callable
 from importlib import import_module
+from operator import attrgetter
 from types import SimpleNamespace
 from typing import Any
 
@@ -236,6 +237,25 @@ def test_dataclass_fields_that_are_properties_of_trouble() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "arguments", "named"),
+    [
+        ("encode", (1,), {"max_depth": 1.5}),
+        ("decode", (b"\xc1\x00",), {"max_items": 1.5}),
+        ("decode", (b"\xc1\x00",), {"max_items": "1"}),
+        ("encode_into", (1, bytearray(9)), {"offset": 1.5}),
+        ("encode_into", (1, bytearray(9), "1"), {}),
+        ("encode_segments", (1,), {"threshold": 1.5}),
+        ("Encoder", (), {"max_depth": 1.5}),
+        ("Decoder", (), {"max_items": 1.5}),
+    ],
+)
+def test_a_number_is_an_int(name: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+    for codec in (native, reference):
+        with pytest.raises(TypeError, match="object cannot be interpreted as an integer"):
+            getattr(codec, name)(*arguments, **named)
+
+
+@pytest.mark.parametrize(
     "call",
     [
         lambda codec: codec.encode(),
@@ -259,9 +279,17 @@ def test_wrong_calls_raise_the_same_type(call: Callable[[Any], object]) -> None:
         call(native)
 
 
-@pytest.mark.parametrize("name", ["encode", "decode", "encode_segments", "encode_into", "encode_batch", "decode_batch"])
+SAID = [
+    *("encode", "decode", "encode_segments", "encode_into", "encode_batch", "decode_batch", "Encoder", "Decoder"),
+    *("Encoder.encode", "Encoder.encode_segments", "Encoder.encode_into", "Encoder.reset"),
+    *("Decoder.decode", "Decoder.reset"),
+]
+
+
+@pytest.mark.parametrize("name", SAID)
 def test_help_says_the_same(name: str) -> None:
-    ours, theirs = getattr(native, name), getattr(reference, name)
+    ours, theirs = attrgetter(name)(native), attrgetter(name)(reference)
     assert inspect.getdoc(ours) == inspect.getdoc(theirs)
     one, other = (inspect.signature(function).parameters.values() for function in (ours, theirs))
-    assert [(p.name, p.kind, p.default) for p in one] == [(p.name, p.kind, p.default) for p in other]
+    told = [[(p.name, p.kind, p.default) for p in parameters if p.name != "self"] for parameters in (one, other)]
+    assert told[0] == told[1]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import inspect
+import pydoc
 import random
 import sys
 from typing import Any
@@ -23,6 +25,15 @@ native = built("rat.http1._lane")
 
 if HttpEngine.next_event is ReferenceEngine.next_event:
     pytest.skip("the verbs in C were not asked for", allow_module_level=True)
+
+
+@pytest.mark.parametrize("name", ["receive_request", "next_event", "answer"])
+def test_help_says_what_it_says_of_the_method(name: str) -> None:
+    ours, theirs = getattr(HttpEngine, name), getattr(ReferenceEngine, name)
+    assert (ours.__name__, ours.__qualname__, ours.__doc__) == (theirs.__name__, theirs.__qualname__, theirs.__doc__)
+    assert inspect.signature(ours) == inspect.signature(theirs)
+    assert f"{name}(self" in pydoc.plain(pydoc.render_doc(HttpEngine))
+
 
 SLOTS = (
     *("state", "must_close", "content_allowed", "_answer", "_at", "_by_lane", "_continue", "_data", "_empty_line"),

@@ -8,7 +8,6 @@
 #include "../../native/module.h"
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -138,6 +137,7 @@ enum { KEY_CACHE = 4096, TEMPLATE_CACHE = 512, SEEN_CACHE = 1024, PLAIN_CACHE = 
 enum { PLAIN_MOST = 64 }; /* keys of such a dict */
 
 typedef struct {
+    /* Objects: what set_up fills */
     PyObject *codec_error;
     /* rat/codec/native/support.py and its neighbours: what is rare enough for Python */
     PyObject *write_scalar, *read_scalar, *write_big_int, *read_big_int, *array_parts, *is_array, *replacement,
@@ -209,6 +209,10 @@ PyObject *read_message(State *st, ReadTables *t, const ReadOptions *options, PyO
 PyObject *read_at(State *st, PyObject *data, const Py_buffer *buffer, Py_ssize_t at, bool zero_copy);
 /* NULL, with a CodecError. */
 PyObject *raise_codec_error(State *st, Py_ssize_t offset, const char *format, ...);
+
+/* module.c */
+/* A CodecError of *message* with *where* under *name*, or the exception for the lack of one of them.  Steals both. */
+void raise_error(State *st, PyObject *message, const char *name, PyObject *where);
 
 /* objects.c */
 extern PyType_Spec encoder_spec, decoder_spec;

@@ -522,7 +522,7 @@ static void cursor_dealloc(PyObject *op) {
 }
 
 static PyMethodDef methods[] = {
-    {"find", (PyCFunction)(void (*)(void))cursor_find, METH_FASTCALL,
+    {"find", FASTCALL(cursor_find),
      PyDoc_STR("From a place along the steps: a place (a tuple) for a container, else the value; NotImplemented if it is not for here.")},
     {"tables", cursor_tables, METH_O, PyDoc_STR("The keys and shapes that are defined before a place.")},
     {NULL, NULL, 0, NULL},

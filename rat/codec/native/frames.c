@@ -5,10 +5,8 @@
 #include "../../native/module.h"
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#include <structmember.h>
 
 #if defined(__x86_64__) && (defined(__clang__) || __GNUC__ >= 9)
 #include <immintrin.h>
@@ -231,43 +229,21 @@ static PyObject *calls_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     return (PyObject *)self;
 }
 
-static int calls_traverse(PyObject *op, visitproc visit, void *arg) {
-    Py_VISIT(Py_TYPE(op));
-    Py_VISIT(((Calls *)op)->decode);
-    Py_VISIT(((Calls *)op)->data); /* of a class that derives from bytes, perhaps, and may hold anything */
-    return 0;
-}
-
-static int calls_clear(PyObject *op) {
-    Py_CLEAR(((Calls *)op)->decode);
-    return 0;
-}
-
-static void calls_dealloc(PyObject *op) {
-    PyTypeObject *type = Py_TYPE(op);
-    PyObject_GC_UnTrack(op);
-    calls_clear(op);
-    Py_CLEAR(((Calls *)op)->data);
-    type->tp_free(op);
-    Py_DECREF(type);
-}
+/* The data may be of a class that derives from bytes, and so hold anything. */
+#define CALLS_HOLDS(DO) DO(data) DO(decode)
+RAT_OBJECT(calls, Calls, CALLS_HOLDS)
 
 /* The error that is set, if it is a CodecError. */
 static PyObject *caught(Calls *self) {
     State *st = PyType_GetModuleState(Py_TYPE(self));
-    PyObject *type, *value, *traceback;
-    if (st == NULL || !PyErr_ExceptionMatches(st->codec_error)) return NULL;
-    PyErr_Fetch(&type, &value, &traceback);
-    PyErr_NormalizeException(&type, &value, &traceback);
-    Py_XDECREF(type);
-    Py_XDECREF(traceback);
-    return value;
+    return st == NULL || !PyErr_ExceptionMatches(st->codec_error) ? NULL : take_exception();
 }
 
 static PyObject *calls_next(PyObject *op) {
     Calls *self = (Calls *)op;
+    if (self->is_over || self->decode == NULL) return NULL;
     Py_ssize_t position = self->position, left = PyBytes_GET_SIZE(self->data) - position;
-    if (self->is_over || left < PREFIX || self->decode == NULL) return NULL;
+    if (left < PREFIX) return NULL;
     const uint8_t *p = (const uint8_t *)PyBytes_AS_STRING(self->data) + position;
     uint32_t length = big32(p), stream_id = big32(p + 8);
     if (big32(p + 4) != self->word || length < HEADER || length > self->longest || length > left - 4) return NULL;
@@ -314,9 +290,7 @@ static PyMemberDef calls_members[] = {
 static PyType_Slot calls_slots[] = {
     {Py_tp_doc, (void *)PyDoc_STR("See rat.codec.framing.Calls.")},
     {Py_tp_new, calls_new},
-    {Py_tp_dealloc, calls_dealloc},
-    {Py_tp_traverse, calls_traverse},
-    {Py_tp_clear, calls_clear},
+    RAT_OBJECT_SLOTS(calls),
     {Py_tp_iter, PyObject_SelfIter},
     {Py_tp_iternext, calls_next},
     {Py_tp_members, calls_members},
@@ -331,25 +305,20 @@ static PyType_Spec calls_spec = {
 };
 
 static PyMethodDef functions[] = {
-    {"pack_value", (PyCFunction)(void (*)(void))pack_value, METH_FASTCALL, PyDoc_STR("See rat.codec.framing.pack_value.")},
+    {"pack_value", FASTCALL(pack_value), PyDoc_STR("See rat.codec.framing.pack_value.")},
     {NULL, NULL, 0, NULL},
 };
 
 #ifdef HAS_FOLDING
 static PyMethodDef folding[] = {
-    {"crc32", (PyCFunction)(void (*)(void))crc32, METH_FASTCALL, PyDoc_STR("What zlib.crc32 gives.")},
+    {"crc32", FASTCALL(crc32), PyDoc_STR("What zlib.crc32 gives.")},
     {NULL, NULL, 0, NULL},
 };
 #endif
 
+static const Held held[] = {IMPORTED(codec_error, "rat.errors", "CodecError"), PUBLIC_TYPE(calls_type, &calls_spec)};
+
 static int execute(PyObject *module) {
-    State *st = PyModule_GetState(module);
-    if (add_identity(module) < 0) return -1;
-    PyObject *errors = PyImport_ImportModule("rat.errors");
-    if (errors == NULL) return -1;
-    st->codec_error = PyObject_GetAttrString(errors, "CodecError");
-    Py_DECREF(errors);
-    if (st->codec_error == NULL) return -1;
 #ifdef HAS_FOLDING
     /* Without the instruction there is no crc32 here. */
     __builtin_cpu_init();
@@ -360,44 +329,8 @@ static int execute(PyObject *module) {
         if (PyModule_AddFunctions(module, folding) < 0) return -1;
     }
 #endif
-    st->calls_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &calls_spec, NULL);
-    return st->calls_type == NULL ? -1 : PyModule_AddType(module, st->calls_type);
+    return set_up(module, held, COUNT_OF(held));
 }
 
-static int traverse(PyObject *module, visitproc visit, void *arg) {
-    State *st = PyModule_GetState(module);
-    Py_VISIT(st->codec_error);
-    Py_VISIT(st->calls_type);
-    return 0;
-}
-
-static int clear(PyObject *module) {
-    State *st = PyModule_GetState(module);
-    Py_CLEAR(st->codec_error);
-    Py_CLEAR(st->calls_type);
-    return 0;
-}
-
-static void release(void *module) { clear(module); }
-
-static PyModuleDef_Slot slots[] = {
-    {Py_mod_exec, execute},
-#if PY_VERSION_HEX >= 0x030C0000
-    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
-#endif
-    {0, NULL},
-};
-
-static PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT,
-    .m_name = "rat.codec.native._frames",
-    .m_doc = PyDoc_STR("The hot loops of frames in C: rat.codec.framing, faster."),
-    .m_size = sizeof(State),
-    .m_methods = functions,
-    .m_slots = slots,
-    .m_traverse = traverse,
-    .m_clear = clear,
-    .m_free = release,
-};
-
-PyMODINIT_FUNC PyInit__frames(void) { return PyModuleDef_Init(&definition); }
+RAT_MODULE(_frames, "rat.codec.native._frames", "The hot loops of frames in C: rat.codec.framing, faster.",
+           sizeof(State) / sizeof(PyObject *), )

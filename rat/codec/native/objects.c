@@ -1,6 +1,5 @@
 /* Encoder and Decoder, whose tables live as long as a connection, and the batches, which are one connection's worth of messages. */
 #include "codec.h"
-#include <structmember.h>
 
 typedef struct {
     PyObject_HEAD
@@ -65,24 +64,12 @@ static PyObject *encoder_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     return (PyObject *)self;
 }
 
-static int encoder_traverse(PyObject *op, visitproc visit, void *arg) {
-    Py_VISIT(Py_TYPE(op));
-    Py_VISIT(((Encoder *)op)->default_);
-    return 0;
-}
-
-static int encoder_clear(PyObject *op) {
-    Py_CLEAR(((Encoder *)op)->default_);
-    return 0;
-}
+#define ENCODER_HOLDS(DO) DO(default_)
+RAT_HOLDS(encoder, Encoder, ENCODER_HOLDS)
 
 static void encoder_dealloc(PyObject *op) {
-    PyTypeObject *type = Py_TYPE(op);
-    PyObject_GC_UnTrack(op);
-    encoder_clear(op);
     write_tables_free(((Encoder *)op)->tables);
-    type->tp_free(op);
-    Py_DECREF(type);
+    free_object(op, encoder_clear);
 }
 
 /* The next message; item names it in a path, threshold cuts it into segments.  buffer takes a copy, if it is not NULL. */
@@ -189,8 +176,6 @@ static PyObject *decoder_reset(PyObject *op, PyObject *Py_UNUSED(ignored)) {
     Py_RETURN_NONE;
 }
 
-#define FASTCALL(function) (PyCFunction)(void (*)(void))(function), METH_FASTCALL | METH_KEYWORDS
-
 static PyObject *encoder_sizeof(PyObject *op, PyObject *Py_UNUSED(ignored)) {
     WriteTables *t = ((Encoder *)op)->tables;
     return PyLong_FromSize_t(sizeof(Encoder) + (t == NULL ? 0 : write_tables_size(t)));
@@ -202,25 +187,30 @@ static PyObject *decoder_sizeof(PyObject *op, PyObject *Py_UNUSED(ignored)) {
 }
 
 static PyMethodDef encoder_methods[] = {
-    {"encode", encoder_encode, METH_O, PyDoc_STR("The next message.  Raises CodecError with the path.")},
-    {"encode_segments", FASTCALL(encoder_encode_segments),
-     PyDoc_STR("The next message as a list of buffers, as encode_segments cuts it.")},
-    {"encode_into", FASTCALL(encoder_encode_into),
-     PyDoc_STR("The next message into a buffer; when it does not fit, it counts as not encoded.")},
+    {"encode", encoder_encode, METH_O, PyDoc_STR(
+     "encode($self, obj, /)\n--\n\n"
+     "The next message.  Raises CodecError with the path.")},
+    {"encode_segments", FASTCALL_NAMED(encoder_encode_segments), PyDoc_STR(
+     "encode_segments($self, obj, /, *, threshold=32768)\n--\n\n"
+     "The next message as a list of buffers, as `encode_segments` cuts it.")},
+    {"encode_into", FASTCALL_NAMED(encoder_encode_into), PyDoc_STR(
+     "encode_into($self, obj, buffer, /, offset=0)\n--\n\n"
+     "The next message into *buffer*, as `encode_into` does it; when it does not fit, it counts as not encoded.")},
     {"__sizeof__", encoder_sizeof, METH_NOARGS, PyDoc_STR("Bytes of the object and its tables.")},
-    {"reset", encoder_reset, METH_NOARGS,
-     PyDoc_STR("Forget all keys and shapes; the next message tells the decoder to do so.")},
+    {"reset", encoder_reset, METH_NOARGS, PyDoc_STR(
+     "reset($self, /)\n--\n\n"
+     "Forget all keys and shapes; the next message tells the decoder to do so.")},
     {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot encoder_slots[] = {
-    {Py_tp_doc, (void *)PyDoc_STR("One direction of a connection: messages that share their keys and shapes.\n\n"
-                                  "The other side decodes them in order, all of them, with one Decoder.  A refused value "
-                                  "leaves the tables as they were.")},
+    {Py_tp_doc, (void *)PyDoc_STR(
+     "Encoder(*, default=None, max_depth=64)\n--\n\n"
+     "One direction of a connection: messages that share their keys and shapes.\n\n"
+     "The other side decodes them in order, all of them, with one `Decoder`.  A refused value leaves the tables as they\n"
+     "were.")},
     {Py_tp_new, encoder_new},
-    {Py_tp_dealloc, encoder_dealloc},
-    {Py_tp_traverse, encoder_traverse},
-    {Py_tp_clear, encoder_clear},
+    RAT_OBJECT_SLOTS(encoder),
     {Py_tp_methods, encoder_methods},
     {0, NULL},
 };
@@ -233,16 +223,20 @@ PyType_Spec encoder_spec = {
 };
 
 static PyMethodDef decoder_methods[] = {
-    {"decode", decoder_decode, METH_O, PyDoc_STR("The value of the next message.  Raises CodecError with the offset.")},
+    {"decode", decoder_decode, METH_O, PyDoc_STR(
+     "decode($self, data, /)\n--\n\n"
+     "The value of the next message.  Raises CodecError with the offset.")},
     {"__sizeof__", decoder_sizeof, METH_NOARGS, PyDoc_STR("Bytes of the object and its tables.")},
-    {"reset", decoder_reset, METH_NOARGS, PyDoc_STR("Forget all keys and shapes, and the refusal.")},
+    {"reset", decoder_reset, METH_NOARGS, PyDoc_STR("reset($self, /)\n--\n\nForget all keys and shapes, and the refusal.")},
     {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot decoder_slots[] = {
-    {Py_tp_doc, (void *)PyDoc_STR("The other end of an Encoder.\n\n"
-                                  "After a refused message it has lost the thread: it refuses everything up to a message "
-                                  "that begins with a reset, or its own reset.")},
+    {Py_tp_doc, (void *)PyDoc_STR(
+     "Decoder(*, zero_copy=False, max_depth=64, max_items=None)\n--\n\n"
+     "The other end of an `Encoder`.\n\n"
+     "After a refused message it has lost the thread: it refuses everything up to a message that begins with a reset, or\n"
+     "its own `reset`.")},
     {Py_tp_new, decoder_new},
     {Py_tp_dealloc, decoder_dealloc},
     {Py_tp_traverse, decoder_traverse},
@@ -284,25 +278,13 @@ PyObject *encode_batch(PyObject *module, PyObject *const *args, Py_ssize_t count
 /* "message 3: " before the words of the error that is set. */
 static void name_message(State *st, Py_ssize_t index) {
     if (!PyErr_ExceptionMatches(st->codec_error)) return;
-    PyObject *type, *value, *traceback;
-    PyErr_Fetch(&type, &value, &traceback);
-    PyErr_NormalizeException(&type, &value, &traceback);
+    PyObject *value = take_exception();
+    if (value == NULL) return;
     /* interned names: the interpreter's cache of attributes holds on to each str that it is asked with */
     PyObject *words = PyObject_GetAttr(value, st->str_message), *offset = PyObject_GetAttr(value, st->str_offset);
-    PyObject *message = words == NULL ? NULL : PyUnicode_FromFormat("message %zd: %U", index, words);
-    PyObject *arguments = message == NULL ? NULL : PyTuple_Pack(1, message);
-    PyObject *named = arguments == NULL || offset == NULL ? NULL : Py_BuildValue("{s:O}", "offset", offset);
-    PyObject *error = named == NULL ? NULL : PyObject_Call(st->codec_error, arguments, named);
-    if (error != NULL) PyErr_SetObject(st->codec_error, error);
-    Py_XDECREF(error);
-    Py_XDECREF(named);
-    Py_XDECREF(arguments);
-    Py_XDECREF(message);
-    Py_XDECREF(offset);
+    raise_error(st, words == NULL ? NULL : PyUnicode_FromFormat("message %zd: %U", index, words), "offset", offset);
     Py_XDECREF(words);
-    Py_XDECREF(type);
-    Py_XDECREF(value);
-    Py_XDECREF(traceback);
+    Py_DECREF(value);
 }
 
 PyObject *decode_batch(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {

@@ -22,16 +22,7 @@ static PyObject *read_bincode(Reader *r, uint64_t tag, const uint8_t *start, int
 
 static PyObject *raise_refusal(State *st, Py_ssize_t offset, const char *format, va_list args) {
     PyObject *message = PyUnicode_FromFormatV(format, args);
-    if (message == NULL) return NULL;
-    PyObject *error = NULL;
-    PyObject *arguments = PyTuple_Pack(1, message);
-    PyObject *names = arguments == NULL ? NULL : Py_BuildValue("{s:n}", "offset", offset);
-    if (names != NULL) error = PyObject_Call(st->codec_error, arguments, names);
-    if (error != NULL) PyErr_SetObject(st->codec_error, error);
-    Py_XDECREF(error);
-    Py_XDECREF(names);
-    Py_XDECREF(arguments);
-    Py_DECREF(message);
+    raise_error(st, message, "offset", message == NULL ? NULL : PyLong_FromSsize_t(offset));
     return NULL;
 }
 
@@ -46,13 +37,9 @@ static NOINLINE PyObject *malformed(Reader *r, const uint8_t *place, const char 
 
 /* The exception that is set, as a CodecError at *place* with the same text. */
 static NOINLINE PyObject *malformed_as_said(Reader *r, const uint8_t *place) {
-    PyObject *type, *value, *traceback;
-    PyErr_Fetch(&type, &value, &traceback);
-    PyErr_NormalizeException(&type, &value, &traceback);
+    PyObject *value = take_exception();
     if (value != NULL) malformed(r, place, "%S", value);
-    Py_XDECREF(type);
     Py_XDECREF(value);
-    Py_XDECREF(traceback);
     return NULL;
 }
 

@@ -36,14 +36,10 @@ static NOINLINE PyObject *not_utf8(Reader *r, const uint8_t *place, const uint8_
     PyObject *s = PyUnicode_DecodeUTF8((const char *)c, (Py_ssize_t)n, NULL);
     if (s != NULL) return s;
     if (!PyErr_ExceptionMatches(PyExc_UnicodeDecodeError)) return NULL;
-    PyObject *type, *value, *traceback;
-    PyErr_Fetch(&type, &value, &traceback);
-    PyErr_NormalizeException(&type, &value, &traceback);
+    PyObject *value = take_exception();
     Py_ssize_t at = 0;
     if (value != NULL) PyUnicodeDecodeError_GetStart(value, &at);
-    Py_XDECREF(type);
     Py_XDECREF(value);
-    Py_XDECREF(traceback);
     return malformed(r, place, "byte %zd of a str is no UTF-8", at);
 }
 

@@ -88,33 +88,20 @@ static NOINLINE int refuse_type(Writer *w, const char *format, PyObject *v) {
 /* A ValueError of a helper is a refusal in its words. */
 static NOINLINE int refuse_as_raised(Writer *w) {
     if (!PyErr_ExceptionMatches(PyExc_ValueError)) return -1;
-    PyObject *type, *value, *traceback;
-    PyErr_Fetch(&type, &value, &traceback);
-    PyErr_NormalizeException(&type, &value, &traceback);
+    PyObject *value = take_exception();
     w->message = value == NULL ? NULL : PyObject_Str(value);
-    Py_XDECREF(type);
     Py_XDECREF(value);
-    Py_XDECREF(traceback);
     return -1;
 }
 
-static NOINLINE PyObject *raise_refusal(Writer *w, Py_ssize_t item) {
+static NOINLINE void raise_refusal(Writer *w, Py_ssize_t item) {
     PyObject *path = item < 0 ? PyUnicode_FromString("$") : PyUnicode_FromFormat("$[%zd]", item);
     if (path != NULL && w->steps != NULL) {
         for (Py_ssize_t i = PyList_GET_SIZE(w->steps) - 1; i >= 0 && path != NULL; i--) {
             PyUnicode_Append(&path, PyList_GET_ITEM(w->steps, i));
         }
     }
-    if (path == NULL) return NULL;
-    PyObject *arguments = PyTuple_Pack(1, w->message);
-    PyObject *names = arguments == NULL ? NULL : Py_BuildValue("{s:O}", "path", path);
-    PyObject *error = names == NULL ? NULL : PyObject_Call(w->st->codec_error, arguments, names);
-    if (error != NULL) PyErr_SetObject(w->st->codec_error, error);
-    Py_XDECREF(error);
-    Py_XDECREF(names);
-    Py_XDECREF(arguments);
-    Py_DECREF(path);
-    return NULL;
+    raise_error(w->st, Py_NewRef(w->message), "path", path);
 }
 
 /* Room */

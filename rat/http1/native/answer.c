@@ -117,48 +117,15 @@ static PyObject *writer_call(PyObject *callable, PyObject *const *args, size_t f
     return write_answer(callable, args);
 }
 
-static int writer_traverse(Writer *self, visitproc visit, void *arg) {
-    Py_VISIT(Py_TYPE(self));
-    Py_VISIT(self->module);
-    Py_VISIT(self->complete);
-    Py_VISIT(self->starts);
-    Py_VISIT(self->lines);
-    Py_VISIT(self->blocks);
-    Py_VISIT(self->date);
-    return 0;
-}
+#define WRITER_HOLDS(DO) DO(module) DO(complete) DO(starts) DO(lines) DO(blocks) DO(date)
+RAT_OBJECT(writer, Writer, WRITER_HOLDS)
 
-static int writer_clear(Writer *self) {
-    Py_CLEAR(self->module);
-    Py_CLEAR(self->complete);
-    Py_CLEAR(self->starts);
-    Py_CLEAR(self->lines);
-    Py_CLEAR(self->blocks);
-    Py_CLEAR(self->date);
-    return 0;
-}
-
-static void writer_dealloc(Writer *self) {
-    PyTypeObject *type = Py_TYPE(self);
-    PyObject_GC_UnTrack(self);
-    writer_clear(self);
-    type->tp_free(self);
-    Py_DECREF(type);
-}
-
-static PyMemberDef writer_members[] = {
-    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Writer, call), READONLY, NULL},
-    {NULL, 0, 0, 0, NULL},
-};
-static PyType_Slot writer_slots[] = {
-    {Py_tp_dealloc, writer_dealloc}, {Py_tp_traverse, writer_traverse}, {Py_tp_clear, writer_clear},
-    {Py_tp_members, writer_members}, {Py_tp_call, PyVectorcall_Call}, {0, NULL},
-};
+static PyMemberDef writer_members[] = {RAT_CALLABLE_MEMBER(Writer), {NULL, 0, 0, 0, NULL}};
+static PyType_Slot writer_slots[] = {RAT_CALLABLE_SLOTS(writer), {0, NULL}};
 PyType_Spec writer_spec = {
     .name = "rat.http1._lane.AnswerWriter",
     .basicsize = sizeof(Writer),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_IMMUTABLETYPE |
-             Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .flags = RAT_CALLABLE_FLAGS,
     .slots = writer_slots,
 };
 

@@ -324,40 +324,15 @@ static PyObject *reader_call(PyObject *callable, PyObject *const *args, size_t f
     return request != NULL || PyErr_Occurred() ? request : Py_NewRef(Py_None);
 }
 
-static int reader_traverse(Reader *self, visitproc visit, void *arg) {
-    Py_VISIT(Py_TYPE(self));
-    Py_VISIT(self->module);
-    Py_VISIT(self->request_type);
-    return 0;
-}
+#define READER_HOLDS(DO) DO(module) DO(request_type)
+RAT_OBJECT(reader, Reader, READER_HOLDS)
 
-static int reader_clear(Reader *self) {
-    Py_CLEAR(self->request_type);
-    Py_CLEAR(self->module);
-    return 0;
-}
-
-static void reader_dealloc(Reader *self) {
-    PyTypeObject *type = Py_TYPE(self);
-    PyObject_GC_UnTrack(self);
-    reader_clear(self);
-    type->tp_free(self);
-    Py_DECREF(type);
-}
-
-static PyMemberDef reader_members[] = {
-    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Reader, call), READONLY, NULL},
-    {NULL, 0, 0, 0, NULL},
-};
-static PyType_Slot reader_slots[] = {
-    {Py_tp_dealloc, reader_dealloc}, {Py_tp_traverse, reader_traverse},   {Py_tp_clear, reader_clear},
-    {Py_tp_members, reader_members}, {Py_tp_call, PyVectorcall_Call}, {0, NULL},
-};
+static PyMemberDef reader_members[] = {RAT_CALLABLE_MEMBER(Reader), {NULL, 0, 0, 0, NULL}};
+static PyType_Slot reader_slots[] = {RAT_CALLABLE_SLOTS(reader), {0, NULL}};
 PyType_Spec reader_spec = {
     .name = "rat.http1._lane.HeadReader",
     .basicsize = sizeof(Reader),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_IMMUTABLETYPE |
-             Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .flags = RAT_CALLABLE_FLAGS,
     .slots = reader_slots,
 };
 

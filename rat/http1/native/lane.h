@@ -8,7 +8,6 @@
 #include "../../native/slots.h"
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 

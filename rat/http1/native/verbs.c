@@ -130,45 +130,32 @@ static PyObject *verb_get(PyObject *self, PyObject *engine, PyObject *Py_UNUSED(
     return engine == NULL || engine == Py_None ? Py_NewRef(self) : PyMethod_New(self, engine);
 }
 
-static int verb_traverse(Verb *self, visitproc visit, void *arg) {
-    Py_VISIT(Py_TYPE(self));
-    Py_VISIT(self->module);
-    Py_VISIT(self->engine_type);
-    Py_VISIT(self->method);
-    for (int i = 0; i < MARKS; i++) Py_VISIT(self->marks[i]);
-    return 0;
-}
+#define VERB_HOLDS(DO) \
+    DO(module) DO(engine_type) DO(method) DO(marks[M_IDLE]) DO(marks[M_HEAD]) DO(marks[M_ANSWER]) DO(marks[M_OWED]) \
+    DO(marks[M_NONE]) DO(marks[M_PAUSED]) DO(marks[M_NEED_DATA])
+RAT_OBJECT(verb, Verb, VERB_HOLDS)
 
-static int verb_clear(Verb *self) {
-    Py_CLEAR(self->module);
-    Py_CLEAR(self->engine_type);
-    Py_CLEAR(self->method);
-    for (int i = 0; i < MARKS; i++) Py_CLEAR(self->marks[i]);
-    return 0;
-}
-
-static void verb_dealloc(Verb *self) {
-    PyTypeObject *type = Py_TYPE(self);
-    PyObject_GC_UnTrack(self);
-    verb_clear(self);
-    type->tp_free(self);
-    Py_DECREF(type);
-}
+/* help() and the like are told what the method tells. */
+static PyObject *verb_told(PyObject *self, void *name) { return PyObject_GetAttrString(((Verb *)self)->method, name); }
 
 static PyMemberDef verb_members[] = {
-    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Verb, call), READONLY, NULL},
+    RAT_CALLABLE_MEMBER(Verb),
     {"__wrapped__", T_OBJECT_EX, offsetof(Verb, method), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
+static PyGetSetDef verb_getters[] = {
+    {"__name__", verb_told, NULL, NULL, "__name__"},
+    {"__qualname__", verb_told, NULL, NULL, "__qualname__"},
+    {"__doc__", verb_told, NULL, NULL, "__doc__"},
+    {NULL, NULL, NULL, NULL, NULL},
+};
 static PyType_Slot verb_slots[] = {
-    {Py_tp_dealloc, verb_dealloc}, {Py_tp_traverse, verb_traverse}, {Py_tp_clear, verb_clear}, {Py_tp_descr_get, verb_get},
-    {Py_tp_members, verb_members}, {Py_tp_call, PyVectorcall_Call}, {0, NULL},
+    RAT_CALLABLE_SLOTS(verb), {Py_tp_descr_get, verb_get}, {Py_tp_getset, verb_getters}, {0, NULL},
 };
 PyType_Spec verb_spec = {
     .name = "rat.http1._lane.Verb",
     .basicsize = sizeof(Verb),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_METHOD_DESCRIPTOR |
-             Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .flags = RAT_CALLABLE_FLAGS | Py_TPFLAGS_METHOD_DESCRIPTOR,
     .slots = verb_slots,
 };
 
