@@ -291,6 +291,7 @@ if _native is not None:
         (200,),
         (None, False, None, None, None),
     )
+    _make.__wrapped__ = Response.of
     Response.of = staticmethod(_make)  # type: ignore[method-assign]
     _native.quicken(Response, _make, _types, NO_FIELDS, BYTES_FIELDS, TEXT_FIELDS)
 

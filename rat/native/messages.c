@@ -15,6 +15,7 @@ typedef struct {
     PyTypeObject *type;
     PyObject *defaults;  /* a tuple, for the last of the values */
     PyObject *constants; /* a tuple */
+    PyObject *wrapped;   /* the function in whose place it stands, if there is one */
     Py_ssize_t given, count;
     Py_ssize_t offsets[MOST_SLOTS];
 } Maker;
@@ -55,11 +56,16 @@ static PyObject *maker_call(PyObject *callable, PyObject *const *args, size_t fl
     return make_of(self, args, count);
 }
 
-#define MAKER_HOLDS(DO) DO(type) DO(defaults) DO(constants)
+#define MAKER_HOLDS(DO) DO(type) DO(defaults) DO(constants) DO(wrapped)
 RAT_OBJECT(maker, Maker, MAKER_HOLDS)
+RAT_TOLD_BY(maker, Maker, wrapped)
 
-static PyMemberDef maker_members[] = {RAT_CALLABLE_MEMBER(Maker), {NULL, 0, 0, 0, NULL}};
-static PyType_Slot maker_slots[] = {RAT_CALLABLE_SLOTS(maker), {0, NULL}};
+static PyMemberDef maker_members[] = {
+    RAT_CALLABLE_MEMBER(Maker),
+    {"__wrapped__", T_OBJECT_EX, offsetof(Maker, wrapped), 0, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+static PyType_Slot maker_slots[] = {RAT_CALLABLE_SLOTS(maker), {Py_tp_getset, maker_getters}, {0, NULL}};
 static PyType_Spec maker_spec = {
     .name = "rat._messages.Maker",
     .basicsize = sizeof(Maker),

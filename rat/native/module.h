@@ -135,6 +135,19 @@ static inline void free_object(PyObject *self, inquiry clear) {
 /* A TYPE whose objects only C makes, which are called by the vectorcallfunc in their field call. */
 #define RAT_CALLABLE_SLOTS(NAME) RAT_OBJECT_SLOTS(NAME), {Py_tp_members, NAME##_members}, {Py_tp_call, PyVectorcall_Call}
 #define RAT_CALLABLE_MEMBER(TYPE) {"__vectorcalloffset__", T_PYSSIZET, offsetof(TYPE, call), READONLY, NULL}
+/* NAME_getters: what help() and the like are told is what FIELD, the function in whose place it stands, tells. */
+#define RAT_TOLD_BY(NAME, TYPE, FIELD) \
+    static PyObject *NAME##_told(PyObject *self, void *name) { \
+        PyObject *function = ((TYPE *)self)->FIELD; \
+        if (function != NULL) return PyObject_GetAttrString(function, name); \
+        return PyErr_Format(PyExc_AttributeError, "%s stands in the place of nothing", Py_TYPE(self)->tp_name); \
+    } \
+    static PyGetSetDef NAME##_getters[] = { \
+        {"__name__", NAME##_told, NULL, NULL, "__name__"}, \
+        {"__qualname__", NAME##_told, NULL, NULL, "__qualname__"}, \
+        {"__doc__", NAME##_told, NULL, NULL, "__doc__"}, \
+        {NULL, NULL, NULL, NULL, NULL}, \
+    };
 #define RAT_CALLABLE_FLAGS \
     (Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_IMMUTABLETYPE | \
      Py_TPFLAGS_DISALLOW_INSTANTIATION)

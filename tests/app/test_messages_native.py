@@ -124,6 +124,11 @@ def test_another_new_in_its_place_is_called() -> None:
 def test_the_class_is_told_as_it_is_written() -> None:
     assert str(inspect.signature(ours.Response)) == str(inspect.signature(REFERENCE.Response))
     assert ours.Response.__mro__[1:] == (native.Base, object)
+    of, expected = ours.Response.of, REFERENCE.Response.of
+    assert str(inspect.signature(of)) == str(inspect.signature(expected))
+    assert (of.__name__, of.__qualname__, of.__doc__) == (expected.__name__, expected.__qualname__, expected.__doc__)
+    with pytest.raises(AttributeError, match="stands in the place of nothing"):
+        native.maker(Request, ("app",), (), ()).__name__  # noqa: B018
 
 
 def test_a_request_of_its_parts() -> None:

@@ -135,19 +135,12 @@ static PyObject *verb_get(PyObject *self, PyObject *engine, PyObject *Py_UNUSED(
     DO(marks[M_NONE]) DO(marks[M_PAUSED]) DO(marks[M_NEED_DATA])
 RAT_OBJECT(verb, Verb, VERB_HOLDS)
 
-/* help() and the like are told what the method tells. */
-static PyObject *verb_told(PyObject *self, void *name) { return PyObject_GetAttrString(((Verb *)self)->method, name); }
+RAT_TOLD_BY(verb, Verb, method)
 
 static PyMemberDef verb_members[] = {
     RAT_CALLABLE_MEMBER(Verb),
     {"__wrapped__", T_OBJECT_EX, offsetof(Verb, method), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
-};
-static PyGetSetDef verb_getters[] = {
-    {"__name__", verb_told, NULL, NULL, "__name__"},
-    {"__qualname__", verb_told, NULL, NULL, "__qualname__"},
-    {"__doc__", verb_told, NULL, NULL, "__doc__"},
-    {NULL, NULL, NULL, NULL, NULL},
 };
 static PyType_Slot verb_slots[] = {
     RAT_CALLABLE_SLOTS(verb), {Py_tp_descr_get, verb_get}, {Py_tp_getset, verb_getters}, {0, NULL},
