@@ -13,7 +13,7 @@ import runpy
 import sysconfig
 from glob import glob
 
-from setuptools import Extension, setup
+from setuptools import Distribution, Extension, setup
 
 compiled = runpy.run_path("rat/compiled.py")
 FILES = {
@@ -42,8 +42,16 @@ def extension(module: str, files: list[str]) -> Extension:
     )
 
 
+class OfThisInterpreter(Distribution):
+    """Also where nothing is built: a wheel for any interpreter would be kept, and taken by those that could build."""
+
+    def has_ext_modules(self) -> bool:
+        return True
+
+
 has_gil = not sysconfig.get_config_var("Py_GIL_DISABLED")
 setup(
+    distclass=OfThisInterpreter,
     ext_modules=[extension(module, files) for module, files in FILES.items()] if has_gil else [],
     # Always all of it: which file is newer says nothing of what it was built from.
     options={"build_ext": {"force": True}},
