@@ -211,6 +211,17 @@ def caveats(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     return lines
 
 
+def loaded_otherwise(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Take workloads out of *new* that had another client in *old*, for their costs are of other things; say which."""
+    lines = []
+    for name, before in old["workloads"].items():
+        clients = [work.get("client") for work in (before, new["workloads"].get(name, before))]
+        if clients[0] != clients[1]:
+            del new["workloads"][name]
+            lines.append(f"{name} is not compared: its load was made by {clients[0]}, then by {clients[1]}")
+    return lines
+
+
 def line(change: Change) -> str:
     """One change as text."""
     if change.is_regression:
@@ -237,7 +248,7 @@ def main(arguments: list[str]) -> int:
     except (OSError, ValueError) as error:
         print(f"bench compare: {error}", file=sys.stderr)
         return 2
-    beware = caveats(old, new)
+    beware = caveats(old, new) + loaded_otherwise(old, new)
     near = [] if args.new is None else agreement(old, new)
     for name in old["workloads"].keys() & new["workloads"].keys():
         works = [result["workloads"][name] for result in (old, new)]

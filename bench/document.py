@@ -25,8 +25,9 @@ RIVALS = ("uvicorn", "granian", "nginx", "node", "starlette", "fastapi", "aiohtt
 def page(result: dict[str, Any], source: str, plot: str | None) -> str:
     """The whole page in Markdown."""
     machine = result["machine"]
-    in_slices = any(work.get("slices") for work in result["workloads"].values())
-    beside = ", those of small requests side by side in slices of a hundredth of a second" if in_slices else ""
+    clients = {work["client"] for work in result["workloads"].values() if work.get("slices")}
+    beside = ", those of small requests side by side in slices of a hundredth of a second" if "wrk" in clients else ""
+    beside += ", those of large content transfer by transfer" if clients - {"wrk"} else ""
     lines = [
         "# Benchmarks",
         "",

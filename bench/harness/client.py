@@ -10,21 +10,20 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.harness import wrk
+from bench.harness import transfers, wrk
 from bench.harness.check import ask, requests_of
 from bench.harness.fork_server import ForkServer
 from bench.harness.machine import Cores
 from bench.harness.pace import Pace
 from bench.harness.results import FLOOR
 from bench.harness.server import Server
+from bench.harness.transfer_client import SPEED
 from bench.harness.turn import Turn
 from bench.harness.workload import Load, Unit, Workload
 from rat.cli.bench import RECORD
 
 GB = 1e9
 RECORD_SIZE = 200
-TRANSFERS = 10
-"""Transfers of large content for each second that a turn is to take."""
 CALM = 0.3
 """Seconds that a server is left alone before its memory is read."""
 
@@ -40,10 +39,40 @@ class Client:
         self.cores = cores
         self.pace = pace
         self._forks = ForkServer(cores.client)
+        self._transfers: transfers.Transfers | None = None
 
     def close(self) -> None:
-        """End what clients are forked from."""
+        """End what clients are forked from, and the one of large content."""
         self._forks.close()
+        if self._transfers:
+            self._transfers.close()
+
+    def transfer_client(self, workload: Workload) -> transfers.Transfers:
+        """The client of large content, started anew for each workload."""
+        if self._transfers and self._transfers.workload is not workload:
+            self._transfers.close()
+            self._transfers = None
+        if self._transfers is None:
+            self._transfers = transfers.Transfers(workload, self.files, self.cores.client)
+        return self._transfers
+
+    def name_for(self, workload: Workload) -> str:
+        """What makes the load, for the result file: costs under another are not the same thing."""
+        if workload.load is Load.TRANSFER:
+            return f"reader at {SPEED / GB:g} GB/s" if not workload.content else "one sender"
+        return "wrk" if workload.load is Load.HTTP and self.wrk else "rat bench"
+
+    def takes_turns(self, workload: Workload) -> bool:
+        """Whether all servers of a round have their turns side by side."""
+        return workload.load is Load.TRANSFER or (workload.load is Load.HTTP and self.wrk)
+
+    def side_by_side(
+        self, order: list[Server], workload: Workload, seconds: float, number: int, first: dict[str, Turn]
+    ) -> list[tuple[Server, Turn, float]]:
+        """Round *number*: see ``wrk.in_slices`` and ``transfers.in_turns``."""
+        if workload.load is Load.TRANSFER:
+            return transfers.in_turns(self, order, workload, seconds, first)
+        return wrk.in_slices(self, order, workload, seconds, number, first)
 
     def __enter__(self) -> Client:
         return self
@@ -55,6 +84,8 @@ class Client:
         """One turn.  Never raises for what the server does: that is the turn's fault."""
         if workload.load is Load.IDLE:
             return self._idle(server, workload)
+        if workload.load is Load.TRANSFER:
+            return transfers.alone(self.transfer_client(workload), server, seconds)
         if workload.load is Load.HTTP and self.wrk:
             return wrk.turn(self, server, workload, seconds)
         turn = self._rat_bench(server, workload, seconds)
@@ -78,23 +109,12 @@ class Client:
 
     def _own(self, server: Server, workload: Workload, seconds: float) -> Turn:
         judge = workload.judge(self.files)
-        command = []
-        if workload.load is Load.TRANSFER:
-            command += ["upload" if workload.content else "download"]
-        command += [server.url + workload.path, "--json", "-c", str(workload.connections)]
-        if workload.load is Load.TRANSFER:
-            # Whole transfers only: one that the end of the time cuts would cost the server and count for nothing.
-            command += ["-n", str(max(2, round(TRANSFERS * seconds))), "-d", "30"]
-        else:
-            command += ["-d", str(seconds)]
-        command += ["-p", str(workload.pipeline), "--server-pid", str(server.process.pid), "--expect-status", "200"]
-        if workload.load is Load.HTTP:
-            command += ["--vary", "--warmup", "0.1"]
+        command = [server.url + workload.path, "--json", "-c", str(workload.connections)]
+        command += ["-d", str(seconds), "-p", str(workload.pipeline), "--server-pid", str(server.process.pid)]
+        command += ["--expect-status", "200", "--vary", "--warmup", "0.1"]
         if workload.browser:
             command += ["--browser"]
-        if workload.content and workload.load is Load.TRANSFER:
-            command += ["--size", str(workload.size)]
-        elif workload.content:
+        if workload.content:
             (self.work / "content").write_bytes(workload.content(0))
             command += ["--body", str(self.work / "content"), "-H", "Content-Type: application/json"]
         if judge.content is not None:
@@ -111,13 +131,7 @@ class Client:
         if figures and figures["answers"]:
             turn.answers = figures["answers"]
             turn.rate = figures["answers_per_second"]
-            used = turn.server_cpu
-            if workload.load is Load.TRANSFER:
-                moved = figures["sent_bytes"] if workload.content else figures["content_bytes"]
-                turn.cost = used / (moved / GB)
-                turn.rate = moved / turn.seconds
-            else:
-                turn.cost = used / turn.answers * 1e6
+            turn.cost = turn.server_cpu / turn.answers * 1e6
         return turn
 
     def _events(self, server: Server, workload: Workload, seconds: float) -> Turn:

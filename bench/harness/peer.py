@@ -40,6 +40,7 @@ class Peer:
     binary    a program that must be on the PATH, and how to ask its version
     client    the protocol, when only its own client speaks it: see rpc_client
     late      seconds that it needs after it listens
+    warm      seconds of load until its just-in-time compiler has done what it will do, if that is longer than usual
     variables environment variables, from a Start
     """
 
@@ -51,6 +52,7 @@ class Peer:
     binary: tuple[str, ...] = ()
     client: str = ""
     late: float = 0.0
+    warm: float = 0.0
     variables: Callable[[Start], dict[str, str]] = field(default=lambda start: {})
 
     def missing(self) -> str | None:

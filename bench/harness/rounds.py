@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.harness import wrk
 from bench.harness.check import check
 from bench.harness.client import Client
 from bench.harness.machine import Cores, Others
@@ -21,8 +20,8 @@ from bench.harness.turn import Turn
 from bench.harness.workload import Load, Workload
 
 ALONE = 0.4
-"""Seconds of load that a new server gets for itself before its small requests are measured: just-in-time compilers,
-caches."""
+"""Seconds of load that a new server gets for itself before its small requests or large content are measured:
+just-in-time compilers, caches, windows."""
 LEAST = 2
 """Rounds that there are however little time is left."""
 FRESH = 4
@@ -100,7 +99,7 @@ def measure(
     """Run one workload.  The rows are still to be made."""
     series = _Series(workload, peers, fleet, client, plan.seconds, say)
     started = time.monotonic()
-    together = workload.load is Load.HTTP and client.wrk
+    together = client.takes_turns(workload)
     if together:
         series.alone()
     number, took = 0, 0.0
@@ -108,6 +107,8 @@ def measure(
         began = time.monotonic()
         if number and number % FRESH == 0 and workload.load in (Load.TRANSFER, Load.FRAMES):
             fleet.close()
+            if together:
+                series.alone()
         if together:
             series.in_slices(number)
         else:
@@ -120,7 +121,7 @@ def measure(
         "pipeline": workload.pipeline,
         "rounds": number,
         "seconds": plan.seconds,
-        "client": "wrk" if together else "rat bench",
+        "client": client.name_for(workload),
         "slices": together,
         "restless": sorted(series.restless),
         "cells": [as_json(cell) for cell in series.cells],
@@ -146,6 +147,7 @@ class _Series:
         self._seconds = seconds
         self._say = say
         self._first: dict[str, Turn] = {}
+        self._warm: set[Server] = set()
         self._wrong: set[str] = set()
         self.cells: list[Cell] = []
         self.restless: set[str] = set()
@@ -174,22 +176,28 @@ class _Series:
         """What each gives with both cores for itself: it is warmed up, its answers are read, rates and latencies come
         from here."""
         for peer, server in self._due():
-            if peer.name not in self._first:
+            if server not in self._warm:
                 self._say(f"{self._workload.title}: {peer.name} alone")
-                turn = self._first[peer.name] = self._client.run(server, self._workload, ALONE)
+                self._warm.add(server)
+                turn = self._client.run(server, self._workload, max(ALONE, peer.warm))
+                self._first.setdefault(peer.name, turn)
                 if turn.fault:
                     self._note(peer, 0, turn, 0.0)
 
     def in_slices(self, number: int) -> None:
         """A round in which all servers have their turns side by side."""
         self._say(f"{self._workload.title}: round {number + 1}")
+        work, client = self._workload, self._client
         order = [server for peer, server in self._due() if not self._is_wrong(peer, server, number)]
-        turns = wrk.in_slices(self._client, order, self._workload, self._seconds, number, self._first) if order else []
+        turns = client.side_by_side(order, work, self._seconds, number, self._first) if order else []
         for server, turn, others in turns:
-            turn.fault = turn.fault or check(self._workload, server.port, self._client.files, turn=number + 50)
+            if work.load is Load.HTTP:
+                turn.fault = turn.fault or check(work, server.port, client.files, turn=number + 50)
             self._note(server.peer, number, turn, others)
 
     def _is_wrong(self, peer: Peer, server: Server, number: int) -> bool:
+        if self._workload.load is Load.TRANSFER:
+            return False  # the client of large content reads all of it
         if fault := check(self._workload, server.port, self._client.files, turn=number):
             self._note(peer, number, Turn(fault=fault), 0.0)
         return bool(fault)
@@ -209,15 +217,13 @@ class _Series:
     def _turn(self, server: Server, number: int) -> tuple[Turn, float]:
         """One turn, answers checked before and after, and the share of the cores that others took meanwhile."""
         workload, files = self._workload, self._client.files
-        # The client that moves large content reads all of it, and asking beside that takes longer than it does.
-        checked = workload.load is not Load.TRANSFER or number % FRESH == 0
-        if checked and (fault := check(workload, server.port, files, turn=number)):
+        if fault := check(workload, server.port, files, turn=number):
             return Turn(fault=fault), 0.0
         others = Others(self._client.cores)
-        before = wrk.cpu_or_nothing(server)
+        before = server.cpu_or_nothing()
         turn = self._client.run(server, workload, self._seconds)
-        share = others.share(server=wrk.cpu_or_nothing(server) - before, client=turn.client_cpu)
-        if turn.fault is None and checked and workload.load is not Load.IDLE:
+        share = others.share(server=server.cpu_or_nothing() - before, client=turn.client_cpu)
+        if turn.fault is None and workload.load is not Load.IDLE:
             turn.fault = check(workload, server.port, files, turn=number + 50)
         return turn, share
 

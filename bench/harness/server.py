@@ -87,6 +87,13 @@ class Server:
         """CPU time of the process and its children.  Raises OSError when it has ended."""
         return cpu_seconds(self.process.pid)
 
+    def cpu_or_nothing(self) -> float:
+        """The same; 0 when it has ended, which its turn tells otherwise."""
+        try:
+            return self.cpu_seconds()
+        except OSError:
+            return 0.0
+
     def processes(self) -> list[int]:
         """The process and its descendants; none when it has ended."""
         try:

@@ -147,11 +147,11 @@ class Wrk:
 
 def turn(client: Client, server: Server, workload: Workload, seconds: float) -> Turn:
     """Load on *server* alone.  Never raises for what it does: that is the turn's fault."""
-    before = cpu_or_nothing(server)
+    before = server.cpu_or_nothing()
     with Wrk(client, server, workload) as load:
         with Watch(workload, server.port, client.files) as watch:
             time.sleep(seconds)
-            cpu, used = load.cpu_seconds(), cpu_or_nothing(server) - before
+            cpu, used = load.cpu_seconds(), server.cpu_or_nothing() - before
             figures = load.end()  # a question may wait as long as the load goes on
     if not figures:
         return Turn(fault=watch.fault or load.fault)
@@ -185,7 +185,7 @@ def in_slices(
             loads[server].halt()
         time.sleep(REST)
         others, began = Others(client.cores), time.monotonic()
-        before = {server: (cpu_or_nothing(server), load.cpu_seconds()) for server, load in loads.items()}
+        before = {server: (server.cpu_or_nothing(), load.cpu_seconds()) for server, load in loads.items()}
         for step in range(max(2, round(seconds / SLICE))):
             for server in order:
                 load = loads[server]
@@ -193,7 +193,7 @@ def in_slices(
                     load.take_slice(number if step and not load.asked else None)
         time.sleep(REST)
         used = {
-            server: (cpu_or_nothing(server) - before[server][0], load.cpu_seconds() - before[server][1])
+            server: (server.cpu_or_nothing() - before[server][0], load.cpu_seconds() - before[server][1])
             for server, load in loads.items()
         }
         share = others.share(
@@ -226,14 +226,6 @@ def _turn_of(
         latency=alone.latency,
         pace=client.pace.of(load.slices),
     )
-
-
-def cpu_or_nothing(server: Server) -> float:
-    """CPU time of the server's processes; 0 when it has ended, which its turn tells otherwise."""
-    try:
-        return server.cpu_seconds()
-    except OSError:
-        return 0.0
 
 
 def _table(work: Path, server: Server, workload: Workload) -> Path:

@@ -10,6 +10,8 @@ import time
 from bench.harness.peer import Peer, Start
 
 RIGHT = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nHello, World!"
+SIZE = 4 << 20
+LARGE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % SIZE + b"x" * SIZE
 HABITS: dict[str, tuple[int, bytes]] = {
     # name: (how many answers are right on each server before it goes wrong, the wrong one)
     "right": (1 << 60, RIGHT),
@@ -23,12 +25,20 @@ HABITS: dict[str, tuple[int, bytes]] = {
     "silent": (0, b""),
     # Goes on working for clients that have left.
     "restless": (1 << 60, RIGHT),
+    # Large content: one byte is another after the fifth answer; half of what was announced; a connection that ends
+    # behind each answer and does not say so.
+    "large": (1 << 60, b""),
+    "large-later": (5, LARGE[:-1] + b"y"),
+    "large-half": (0, LARGE[: len(LARGE) // 2]),
+    "large-ending": (1 << 60, b""),
 }
 
 
 class Wrong(asyncio.Protocol):
     answered = 0
+    answer = RIGHT
     right, wrong = HABITS["right"]
+    ends = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -37,7 +47,10 @@ class Wrong(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         for _ in range(data.count(b"\r\n\r\n")):
             Wrong.answered += 1
-            self.transport.write(RIGHT if Wrong.answered <= self.right else self.wrong)
+            right = Wrong.answered <= self.right
+            self.transport.write(self.answer if right else self.wrong)
+            if self.ends or (self.answer is LARGE and not right):
+                self.transport.close()
 
 
 def peer(habit: str) -> Peer:
@@ -59,6 +72,8 @@ def work(loop: asyncio.AbstractEventLoop) -> None:
 
 async def main(habit: str, port: int) -> None:
     Wrong.right, Wrong.wrong = HABITS[habit]
+    Wrong.answer = LARGE if habit.startswith("large") else RIGHT
+    Wrong.ends = habit == "large-ending"
     if habit == "restless":
         work(asyncio.get_running_loop())
     server = await asyncio.get_running_loop().create_server(Wrong, "127.0.0.1", port)

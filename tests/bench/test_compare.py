@@ -69,6 +69,18 @@ def test_no_regression(tmp_path: Path, slower: float) -> None:
     assert run(tmp_path, result({"rat": [20.0] * 3}), result({"rat": [20.0 * slower] * 3})) == 0
 
 
+def test_a_workload_that_had_another_client_is_not_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old, new = result({"rat": [20.0] * 3}), result({"rat": [40.0] * 3})
+    for one, client in ((old, "rat bench"), (new, "a reader")):
+        work = one["workloads"]["get"]
+        one["workloads"] = {"get": {**work, "client": "wrk"}, "file": {**work, "client": client}}
+    old["workloads"]["get"] = new["workloads"]["get"]
+    assert run(tmp_path, old, new) == 0
+    text = capsys.readouterr().out
+    assert "file is not compared: its load was made by rat bench, then by a reader" in text
+    assert "get " in text
+
+
 def test_a_slower_machine_is_no_regression(tmp_path: Path) -> None:
     old, new = result({"rat": [20.0] * 3}), result({"rat": [40.0] * 3})
     for one in new["workloads"]["get"]["cells"]:
