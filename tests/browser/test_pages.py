@@ -17,7 +17,8 @@ from tests.support.serving import serving
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 
-DEMO = str(Path(__file__).parents[2] / "examples" / "integration_demo.py")
+EXAMPLES = Path(__file__).parents[2] / "examples"
+DEMO = str(EXAMPLES / "integration_demo.py")
 
 
 # Fills the form of a card in, presses a button of it, and gives the text of the result when the card is no longer busy.
@@ -72,6 +73,28 @@ async def test_a_card_tells_why_it_failed_and_gives_the_focus_back(tmp_path: Pat
         shown = await press(page, "data-value", json="[1,")
         assert shown.startswith("400: content is not JSON at offset 3 of 3")
         assert await page.run("return document.activeElement.textContent") == "Encode this JSON"
+
+
+ROWS = """
+  const table = document.getElementById("counts");
+  const names = () => [...table.rows].map((row) => row.cells[0].textContent);
+  if (!names().includes("loop_late_ms")) {
+    await new Promise((resolve) => {
+      const look = () => { if (names().includes("loop_late_ms")) resolve(); };
+      new MutationObserver(look).observe(table, { childList: true, subtree: true });
+    });
+  }
+  return [document.getElementById("state").textContent, ...names()];
+"""
+
+
+async def test_the_dashboard_shows_what_the_server_counts(tmp_path: Path) -> None:
+    async with browsing(tmp_path) as browser, serving(load_app(str(EXAMPLES / "dashboard.py"))) as server:
+        page = await browser.open(f"http://127.0.0.1:{server.port}/")
+        state, _, *counts = await page.run(ROWS)
+        assert state == "live"
+        assert {"requests", "resident_bytes", *server.statistics()} <= set(counts)
+        assert page.complaints == []
 
 
 WATCH = """
