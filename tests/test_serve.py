@@ -179,6 +179,7 @@ def test_what_the_grace_cuts_is_said_and_the_exit_code_is_0(directory: Path) -> 
     ("source", "arguments", "said"),
     [
         ("", ("absent.py",), "absent.py: no such file"),
+        ("", (".",), ".: is a directory, expected a Python file"),
         ("", ("broken.py",), "no"),
         ("import nowhere_to_be_found", ("broken.py",), "nowhere_to_be_found"),
         ("app = (", ("broken.py",), "SyntaxError"),

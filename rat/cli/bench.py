@@ -6,9 +6,10 @@
     rat bench download URL                           large answers
     rat bench frames HOST:PORT --call NAME           calls over DataValue frames
 
-Knows the terminal; the load itself is made in ``rat.loadgen``, which knows nothing of the server.  Exit codes: 0 all
-answers right, 1 some wrong or missing, 2 usage.
+Exit codes: 0 all answers right, 1 some wrong or missing, 2 usage.
 """
+
+# Knows the terminal; the load itself is made in rat.loadgen, which knows nothing of the server.
 
 from __future__ import annotations
 
@@ -68,7 +69,7 @@ def _json(text: str | bytes, what: str) -> Any:
 def _positive(kind: type) -> Callable[[str], Any]:
     def parse(text: str) -> Any:
         value = kind(text)
-        if value <= 0:
+        if not value > 0:  # nan is not above anything, and would never end
             raise argparse.ArgumentTypeError(f"{text}, must be above 0")
         return value
 
@@ -78,6 +79,7 @@ def _positive(kind: type) -> Callable[[str], Any]:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Give *parser* the arguments of ``rat bench``."""
+    parser.usage = "%(prog)s [MODE] URL [option ...]"  # argparse would say that both may be repeated
     parser.add_argument(
         "words", nargs="+", metavar="[MODE] URL", help=f"MODE is one of {', '.join(MODES)}; http if left out"
     )

@@ -24,7 +24,7 @@ def load_app(target: str, *, factory: bool = False) -> Rat:
     what it answers is the application.  Raises AppLoadError, whose ``__cause__`` is the application's own error.
     """
     place, attribute = _split(target)
-    is_file = place.endswith(".py") or "/" in place or "\\" in place
+    is_file = place.endswith(".py") or place.startswith(".") or "/" in place or "\\" in place
     module = _load_file(place) if is_file else _load_module(place)
     found = _find(module, place, attribute, factory)
     if factory:

@@ -80,6 +80,15 @@ def test_usage(words: list[str], message: str, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().err.startswith(f"rat bench: {message}")
 
 
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan"])
+def test_a_time_that_is_none(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        bench.main(["http://h/", "-d", seconds])
+    usage, error = capsys.readouterr().err.splitlines()
+    assert usage.endswith("[MODE] URL [option ...]")
+    assert error.endswith(f"argument -d/--duration: {seconds}, must be above 0")
+
+
 def test_nobody_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert bench.main(["http://127.0.0.1:1/"]) == 1
     assert capsys.readouterr().err == "rat bench: http://127.0.0.1:1/: Connection refused\n"
