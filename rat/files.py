@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from email.utils import formatdate
 from typing import TYPE_CHECKING, cast
 
 from rat.config import Limits
@@ -38,7 +39,7 @@ def file_fields(opened: Opened, extra: FieldLines, content_type: str) -> KeptFie
     fields = [
         (b"content-type", content_type.encode("latin-1", "replace")),
         (b"etag", opened.etag),
-        (b"last-modified", opened.last_modified),
+        (b"last-modified", formatdate(int(opened.last_modified), usegmt=True).encode("ascii")),
         (b"accept-ranges", b"bytes"),
     ]
     if opened.encoding is not None:
@@ -71,7 +72,7 @@ def answer_file(request: Request, opened: Opened, fields: FieldLines, status: in
         head.method,
         head.fields,
         etag=_value(fields, b"etag"),
-        last_modified=opened.modified,
+        last_modified=opened.last_modified,
         size=opened.size,
         most_ranges=limits.ranges,
     )

@@ -11,11 +11,11 @@ import stat
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from email.utils import formatdate
 from io import FileIO
 from pathlib import Path
 from typing import TypeAlias
 
+from rat.clock import TICK
 from rat.errors import HTTPError
 from rat.events import FieldLines
 
@@ -68,8 +68,12 @@ class Opened:
         return f'"{self.state[3]:x}-{self.size:x}{coding}"'.encode("ascii")
 
     @property
-    def last_modified(self) -> bytes:
-        return formatdate(int(self.modified), usegmt=True).encode("ascii")
+    def last_modified(self) -> float:
+        """What is told of *modified*, in seconds since the epoch.
+
+        RFC 9110, section 8.8.2.1: no later than Date, which may be one tick old.
+        """
+        return min(self.modified, self.looked - TICK)
 
     def is_unchanged(self) -> bool:
         """What its name leads to, and the file that it was made from, are as they were when it was opened."""

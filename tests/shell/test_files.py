@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import time
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,19 @@ def app_for(root: Path) -> Rat:
         return seen
 
     return app
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 86_400])
+@pytest.mark.parametrize("name", ["small.txt", "large.bin"])
+async def test_no_file_is_from_the_future(root: Path, name: str, ahead: float) -> None:
+    now = time.time() + ahead
+    os.utime(root / name, (now, now))
+    async with serving(app_for(root)) as server, connect(server, limit=1 << 22) as client:
+        for target in (f"/static/{name}", f"/file/{name}"):
+            await client.send(f"GET {target} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+            answer = await client.answer()
+            modified = answer.field("last-modified") or ""
+            assert parsedate_to_datetime(modified) <= parsedate_to_datetime(answer.field("date") or "")
 
 
 def open_files(root: Path) -> list[str]:
