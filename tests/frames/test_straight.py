@@ -138,7 +138,7 @@ class Shell:
 
 
 def data(stream_id: int, flags: int, size: int = SIZE) -> bytes:
-    return pack_frame(Kind.DATA, flags, stream_id, BLOB[:size])
+    return pack_frame(Kind.DATA, flags, stream_id, (BLOB * 2)[:size])
 
 
 FLAGS = st.sampled_from((0,) * 12 + (Flag.CHECKSUM,) * 6 + (Flag.SHARED, Flag.MORE, Flag.OPEN)).map(int)
@@ -259,7 +259,7 @@ def test_what_is_not_plain_goes_the_general_way(frames: tuple[bytes, ...]) -> No
 def test_who_holds_all_that_may_be_held_is_told_the_same(name: str) -> None:
     servers = [Shell(LIMITS, PLAIN, use_straight=use_straight) for use_straight in (True, False)]
     frames = [OPENING, call_frame(3, "streams", flags=Flag.OPEN), data(1, 0, 2 * SIZE - 4), data(3, 0, 2 * SIZE - 4)]
-    frames += [call_frame(number, name, BLOB) for number in (5, 7, 9)]
+    frames += [call_frame(number, name, BLOB) for number in (5, 7)]
     for server in servers:
         for frame in frames:
             server.feed(frame, (70_000,))
