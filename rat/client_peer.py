@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from rat.config import FrameLimits
 from rat.errors import CallError, ConnectionLost, RemoteProtocolError
 from rat.frames import events
+from rat.frames.sending import PeerFull
 from rat.frames.straight import StraightFramesEngine
 from rat.frames.tables import ConnectionState
 from rat.peer import Link, Peer
@@ -20,6 +21,25 @@ _HIGH_WATER = 256 * 1024
 _LOW_WATER = 64 * 1024
 
 
+class _Place:
+    """A call's place in the line of those whose arguments, of *size* bytes, wait for room at the server."""
+
+    __slots__ = ("_waiter", "size")
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def go_on(self) -> None:
+        """There is room, or none will come."""
+        if not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def free(self) -> None:
+        """Wait for :meth:`go_on`."""
+        await self._waiter
+
+
 class ClientPeer(Peer):
     """One connection to a server, once :meth:`introduced`.
 
@@ -28,7 +48,7 @@ class ClientPeer(Peer):
     """
 
     __slots__ = ("_answers", "_deadline_handle", "_deadlines", "_goners", "_introduction", "_limits", "_lost",
-                 "_pings", "_pongs", "_waiting", "_why")  # fmt: skip
+                 "_pings", "_places", "_pongs", "_waiting", "_why")  # fmt: skip
 
     reads_when_full: ClassVar[bool] = True
 
@@ -51,6 +71,8 @@ class ClientPeer(Peer):
         self._goners: list[Callable[[Any], None]] = []
         self._pings: list[asyncio.Future[None]] = []
         self._waiting: list[asyncio.Future[None]] = []
+        self._places: list[_Place] = []
+        """Calls whose arguments wait for room at the server, in the order in which they are made."""
         self._why: Exception | None = None
         # One timer for all deadlines; they mostly come in the order in which they end.
         self._deadlines: list[tuple[float, int]] = []
@@ -116,6 +138,8 @@ class ClientPeer(Peer):
         for waiter in self._waiting:
             if not waiter.done():
                 waiter.set_result(None)
+        for place in self._places:
+            place.go_on()
         if self._deadline_handle is not None:
             self._deadline_handle.cancel()
         if not self._lost.done():
@@ -164,22 +188,83 @@ class ClientPeer(Peer):
 
     def _make_room(self) -> None:
         """A call is over: whoever has waited longest may make one."""
+        if self._places:
+            self._next_place()
         for waiter in self._waiting:
             if not waiter.done():
                 waiter.set_result(None)
                 return
 
+    def _next_place(self) -> None:
+        """Let the first call that waits for room at the server go on, if there is some."""
+        if self._places and (not self.takes_calls or self.engine.takes(self._places[0].size)):
+            self._places[0].go_on()
+
     def begin(
-        self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any] | None, *, is_open: bool
+        self,
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        options: dict[str, Any] | None,
+        *,
+        is_open: bool,
+        waits: bool = False,
     ) -> tuple[int, asyncio.Future[Any]]:
-        """Send a call: its stream id, and the future of its answer."""
+        """Send a call: its stream id, and the future of its answer.  Raises PeerFull as the engine's ``call`` does."""
         engine = self.engine
         stream_id = engine.open_stream()
-        engine.call(events.Call(stream_id, name, list(args), kwargs or None, options, is_open))
+        engine.call(events.Call(stream_id, name, list(args), kwargs or None, options, is_open), waits=waits)
         answer = self._answers[stream_id] = self.loop.create_future()
         if self._flush_handle is None:
             self._flush_handle = self.loop.call_soon(self._flush_at_end_of_turn)
         return stream_id, answer
+
+    async def place(
+        self,
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        options: dict[str, Any] | None,
+        timeout: float | None,
+        *,
+        is_open: bool,
+    ) -> tuple[int, asyncio.Future[Any]]:
+        """As :meth:`begin`, when the server takes the call; it fails *timeout* seconds from now if it is not answered.
+
+        Raises CallError ``deadline`` if there was no room for its arguments until then; ConnectionLost.
+        """
+        if self.flow.write_paused or not self.engine.has_room or self.link is not Link.OPEN:
+            await self.room()
+        place = None
+        try:
+            try:
+                begun = self.begin(name, args, kwargs, options, is_open=is_open, waits=bool(self._places))
+            except PeerFull as full:
+                place = _Place(full.size)
+                # Other calls with counted arguments go behind it, until it has been made or given up.
+                self._places.append(place)
+                timeout = await self._room_for(place, timeout)
+                begun = self.begin(name, args, kwargs, options, is_open=is_open)
+        finally:
+            if place is not None:
+                self._places.remove(place)
+                self._next_place()
+        if timeout is not None:
+            self.limit(begun[0], timeout)
+        return begun
+
+    async def _room_for(self, place: _Place, timeout: float | None) -> float | None:
+        """Wait until *place* is the first and the server has room for its arguments: what is left of *timeout*."""
+        self._next_place()
+        try:
+            async with asyncio.timeout(timeout) as limit:
+                await place.free()
+                await self.room()
+                # Calls go in the order of their places, so that nobody has taken the room meanwhile.
+        except TimeoutError:
+            raise CallError("deadline", f"no room for {place.size} bytes of arguments within {timeout:g} s") from None
+        when = limit.when()
+        return None if when is None else max(0.0, when - self.loop.time())
 
     async def call(
         self,
@@ -190,11 +275,7 @@ class ClientPeer(Peer):
         timeout: float | None,
     ) -> Any:
         """The result of a call; cancelled at the server when the caller is cancelled."""
-        if self.flow.write_paused or not self.engine.has_room:
-            await self.room()
-        stream_id, answer = self.begin(name, args, kwargs, options, is_open=False)
-        if timeout is not None:
-            self.limit(stream_id, timeout)
+        stream_id, answer = await self.place(name, args, kwargs, options, timeout, is_open=False)
         try:
             return await answer
         except asyncio.CancelledError:
@@ -221,7 +302,7 @@ class ClientPeer(Peer):
             answer.set_result(result.value)
         if self.inboxes:
             self.forget(result.stream_id)
-        if self._waiting:
+        if self._waiting or self._places:
             self._make_room()
         if self.link is Link.FINISHING:
             self.close_if_finished()

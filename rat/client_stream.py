@@ -62,12 +62,9 @@ class ClientStream(AsyncIterator[Any]):
         name, args, kwargs = self._call
         options = None if self._timeout is None else {"deadline": self._timeout}
         peer = await self._connected()
-        await peer.room()
-        self._stream_id, self._answer = peer.begin(name, args, kwargs, options, is_open=is_open)
+        self._stream_id, self._answer = await peer.place(name, args, kwargs, options, self._timeout, is_open=is_open)
         self._answer.add_done_callback(_seen)
         self._inbox = peer.open_inbox(self._stream_id)
-        if self._timeout is not None:
-            peer.limit(self._stream_id, self._timeout)
         self._is_open = is_open
         self._peer = peer
         return peer

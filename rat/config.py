@@ -144,7 +144,8 @@ class FrameLimits:
     held: int = 64 * MIB
     """Bytes that one connection has sent and nobody has read: items and data, each counted as 32 or more, and arguments
     of 4 KiB or more until their call is over.  Past it the call with the most unread, or else the newest, ends with
-    ERROR ``exhausted``.  Never less than *assembled* and *payload*.  Node.js gives an HTTP/2 session 10 MB."""
+    ERROR ``exhausted``; a client waits with arguments that would pass it.  Never less than *assembled* and *payload*.
+    Node.js gives an HTTP/2 session 10 MB."""
     pongs: int = 1000
     """Most answers to PING that a client owes a server that reads nothing; past it the connection is lost.  A server
     stops reading instead.  nghttp2 keeps as many."""

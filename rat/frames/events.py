@@ -5,11 +5,12 @@ Knows no bytes and no connection.  Stream ids are those of the wire: odd ones ar
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from rat.events import Buffer
 
 __all__ = [
+    "UNSAID",
     "Call",
     "Cancel",
     "Credit",
@@ -29,6 +30,8 @@ __all__ = [
 
 
 Profile: TypeAlias = Literal["full", "bincode"]
+UNSAID: Final = 1 << 62
+"""What a peer holds that does not say how much: no bound that anybody could meet."""
 
 
 class _Event:
@@ -57,11 +60,12 @@ class Hello(_Event):
     value     largest value that it assembles from several frames, in bytes
     streams   calls that it answers at once
     credit    first window of every stream towards it, in bytes
+    held      bytes of arguments and of what is unread that it holds, of all calls together; UNSAID if it says nothing
     features  ``tables``, ``checksum``, ``zstd``: those that it offers; of a server, those that hold from now on
     profile   ``full`` or ``bincode``
     """
 
-    __slots__ = ("credit", "features", "frame", "profile", "streams", "value", "version")
+    __slots__ = ("credit", "features", "frame", "held", "profile", "streams", "value", "version")
 
     def __init__(
         self,
@@ -71,6 +75,7 @@ class Hello(_Event):
         value: int,
         streams: int,
         credit: int,
+        held: int = UNSAID,
         features: frozenset[str] = frozenset(),
         profile: Profile = "full",
     ) -> None:
@@ -79,6 +84,7 @@ class Hello(_Event):
         self.value = value
         self.streams = streams
         self.credit = credit
+        self.held = held
         self.features = features
         self.profile = profile
 

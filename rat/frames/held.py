@@ -12,7 +12,7 @@ from rat.codec.frame import Flag, Kind
 from rat.config import FrameLimits
 from rat.errors import RemoteProtocolError
 from rat.frames import events
-from rat.frames.holding import Holding
+from rat.frames.holding import Holding, most_held
 from rat.frames.pieces import Pieces
 from rat.frames.sending import FrameSender
 from rat.frames.streams import MAX_CREDIT, Stream
@@ -78,8 +78,7 @@ class FrameHolder(FrameSender):
 
     def _held(self) -> Holding:
         if self._holding is None:
-            limits = self._limits
-            self._holding = Holding(max(limits.held, limits.assembled, limits.payload))
+            self._holding = Holding(most_held(self._limits))
         return self._holding
 
     def _hold(self, stream_id: int, size: int) -> events.Exhausted | None:

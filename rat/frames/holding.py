@@ -9,13 +9,20 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-__all__ = ["COUNTED_CALL", "LEAST", "Holding"]
+from rat.config import FrameLimits
+
+__all__ = ["COUNTED_CALL", "LEAST", "Holding", "most_held"]
 
 LEAST: Final = 32
 """What a value counts for at least, in bytes: its place in a queue (as RFC 9113, section 6.5.2 counts a field)."""
 COUNTED_CALL: Final = 4096
 """Arguments of so many bytes are counted for as long as their call is in flight; of shorter ones there is 1 MiB at most
 with 256 calls, and most calls are over in the turn that reads them."""
+
+
+def most_held(limits: FrameLimits) -> int:
+    """Bytes that one connection holds unread: enough for the largest value at least."""
+    return max(limits.held, limits.assembled, limits.payload)
 
 
 class Holding:

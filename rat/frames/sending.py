@@ -14,13 +14,14 @@ from rat.config import FrameLimits
 from rat.errors import CodecError, LocalProtocolError
 from rat.events import Buffer
 from rat.frames import events
+from rat.frames.holding import COUNTED_CALL, Holding
 from rat.frames.payloads import call_to_value, error_to_value, pack_goaway
 from rat.frames.streams import Stream
 from rat.frames.tables import CALLEE_SENDS, CALLER_SENDS, ConnectionState, StreamState
 from rat.frames.values import BLOBS, Values
 from rat.frames.writer import FrameWriter
 
-__all__ = ["FrameSender"]
+__all__ = ["FrameSender", "PeerFull"]
 
 _OPEN: Final = int(Flag.OPEN)
 _SHARED: Final = int(Flag.SHARED)
@@ -30,6 +31,14 @@ _SPEAKING: Final = frozenset((ConnectionState.OPEN, ConnectionState.DRAINING, Co
 """States in which frames may be sent: a peer that has half-closed still gets its answers."""
 
 
+class PeerFull(LocalProtocolError):
+    """The peer has no room for the arguments of a call, of *size* bytes, beside those of the calls in flight."""
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(f"arguments of {size} bytes, and the peer holds {limit} of all calls in flight")
+        self.size = size
+
+
 class FrameSender:
     """What both sides of a connection can say.  A base of :class:`rat.frames.engine.FramesEngine`.
 
@@ -37,8 +46,8 @@ class FrameSender:
     call is as it was.  LocalProtocolError: what was asked is not allowed now.
     """
 
-    __slots__ = ("_calls", "_codec", "_last_local", "_last_remote", "_limits", "_parity", "_writer", "agreed", "peer",
-                 "peer_goaway", "state")  # fmt: skip
+    __slots__ = ("_calls", "_codec", "_last_local", "_last_remote", "_lent", "_limits", "_parity", "_writer", "agreed",
+                 "peer", "peer_goaway", "state")  # fmt: skip
 
     agreed: events.Hello
     """The server's HELLO: its features and profile hold for both."""
@@ -56,6 +65,8 @@ class FrameSender:
         self._last_remote = 0
         self._calls: dict[int, Stream | None] = {}
         """Every call that is not over.  None: one of the peer's that has no stream in either direction so far."""
+        self._lent: Holding | None = None
+        """The arguments of this side's calls that the peer holds, counted as it does.  Made for the first of them."""
 
     # -- what is under way
 
@@ -146,17 +157,43 @@ class FrameSender:
             raise LocalProtocolError("this connection has used up its stream ids")
         return self._last_local + 2
 
-    def call(self, call: events.Call) -> None:
-        """Make a call.  Its id has to be what :meth:`open_stream` gives."""
+    def takes(self, size: int) -> bool:
+        """Whether the peer holds arguments of *size* bytes now, beside those of this side's calls in flight.
+
+        Always if there are none: so whoever waits for room waits for the end of a call.
+        """
+        lent = self._lent
+        if size < COUNTED_CALL or lent is None or lent.has_room(size):
+            return True
+        total = lent.total(self._calls.keys())
+        return not total or total + size <= lent.limit
+
+    def call(self, call: events.Call, *, waits: bool = False) -> None:
+        """Make a call.  Its id has to be what :meth:`open_stream` gives.
+
+        Raises PeerFull, and nothing was said, for arguments that the peer has no room for now; or that have to wait in
+        any case, with *waits*, because others do.
+        """
         if call.stream_id != self.open_stream():
             raise LocalProtocolError(f"call with id {call.stream_id}, and the next one is {self.open_stream()}")
         codec = self._codec
         value = call_to_value(call)
         flags = _OPEN if call.is_open else 0
+        segments: Sequence[Buffer]
         if codec.is_large(call.args):
-            self._value(Kind.CALL, flags, call.stream_id, codec.segments(value))
+            segments = codec.segments(value)
         else:
-            self._value(Kind.CALL, flags | codec.flags, call.stream_id, (codec.encode(value),))
+            flags |= codec.flags
+            segments = (codec.encode(value),)
+        size = self._fit(flags, segments)
+        if size >= COUNTED_CALL:
+            lent = self._lent = self._lent or Holding(max(self.peer.held, self.peer.value))
+            if waits or not self.takes(size):
+                if flags & _SHARED:
+                    codec.forget()
+                raise PeerFull(size, lent.limit)
+            lent.add_arguments(call.stream_id, size)
+        self._writer.value(Kind.CALL, flags, call.stream_id, segments, size)
         self._last_local = call.stream_id
         self._calls[call.stream_id] = self._new_stream(StreamState.OPEN if call.is_open else StreamState.ENDED)
 

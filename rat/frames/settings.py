@@ -13,7 +13,8 @@ from rat.codec import decode, encode
 from rat.config import FrameLimits
 from rat.errors import CodecError
 from rat.frames.compression import is_available
-from rat.frames.events import Hello, Profile
+from rat.frames.events import UNSAID, Hello, Profile
+from rat.frames.holding import most_held
 
 __all__ = ["FEATURES", "PROFILES", "VERSION", "accept", "agree", "offer", "pack_hello", "parse_hello"]
 
@@ -28,6 +29,7 @@ _BOUNDS: Final = {
     "value": (1 << 24, 1024, 1 << 40),
     "streams": (256, 0, 1 << 31),
     "credit": (1 << 16, 1, (1 << 31) - 1),
+    "held": (UNSAID, 1, UNSAID),
 }
 """What a HELLO may say; a field that it leaves out has the default."""
 
@@ -43,7 +45,7 @@ def offer(limits: FrameLimits, features: frozenset[str], profile: Profile = "ful
     if not is_available():
         features = features - {"zstd"}
     return Hello(frame=limits.payload, value=max(limits.assembled, limits.payload), streams=limits.streams,
-                 credit=limits.credit, features=features, profile=profile)  # fmt: skip
+                 credit=limits.credit, held=most_held(limits), features=features, profile=profile)  # fmt: skip
 
 
 @lru_cache(maxsize=64)
@@ -53,7 +55,7 @@ def agree(client: Hello, server: Hello) -> Hello:
     if client.profile == "bincode":
         features -= {"tables"}
     return Hello(frame=server.frame, value=server.value, streams=server.streams, credit=server.credit,
-                 features=features, profile=client.profile)  # fmt: skip
+                 held=server.held, features=features, profile=client.profile)  # fmt: skip
 
 
 def accept(offered: Hello, answer: Hello) -> None:
@@ -70,6 +72,8 @@ def accept(offered: Hello, answer: Hello) -> None:
 def pack_hello(hello: Hello) -> bytes:
     """The payload of a HELLO frame."""
     value = {name: getattr(hello, name) for name in _BOUNDS}
+    if hello.held == UNSAID:
+        del value["held"]
     value["features"] = sorted(hello.features)
     value["profile"] = hello.profile
     return encode(value, profile="bincode")

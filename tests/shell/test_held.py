@@ -15,7 +15,7 @@ import pytest
 from rat import Rat
 from rat.client import Client, connect
 from rat.config import KIB, MIB, FrameLimits, ServerConfig
-from rat.errors import CallError
+from rat.errors import CallError, ConnectionLost
 from rat.frames_protocol import FramesProtocol
 from rat.peer import StreamOver
 from rat.procedures import CallRequest
@@ -99,25 +99,59 @@ async def test_a_handler_that_does_not_read_loses_its_call_and_the_others_go_on(
         assert (app.state.cancelled, connection.engine.unread) == (["most", "new", "less"], 0)
 
 
-async def test_calls_with_large_arguments_are_refused_before_they_begin() -> None:
+async def test_calls_wait_with_arguments_that_the_server_has_no_room_for() -> None:
     app = make_app()
     async with serving(app) as server, connect(f"rat://127.0.0.1:{server.port}") as client:
         calls = [asyncio.create_task(client.call("hold", str(number), LARGE)) for number in range(6)]
-        for _ in range(3):
-            await settled(client)
-        ended = [call for call in calls if call.done()]
-        assert calls[4:] == ended
-        for call in ended:
-            with pytest.raises(CallError, match="exhausted"):
-                await call
-        assert (await client.call("echo", 1), app.state.cancelled) == (1, [])
-        calls[0].cancel()
         await settled(client)
-        assert await client.call("echo", LARGE) == LARGE
+        engine = only_connection(server).engine
+        assert engine.calls_in_flight == 4
+        assert engine.unread == pytest.approx(1000 * KIB, abs=200)
+        assert await client.call("echo", 1) == 1
+        # Not even a smaller one goes before those that wait, and one that is given up makes room for who is behind it.
+        small = asyncio.create_task(client.call("echo", bytes(5 * KIB)))
+        await settled(client)
+        assert not small.done()
+        calls[4].cancel()
+        calls[5].cancel()
+        assert await small == bytes(5 * KIB)
+        assert [call.done() for call in calls] == [False] * 4 + [True] * 2
+        last = asyncio.create_task(client.call("echo", LARGE))
+        await settled(client)
+        assert not last.done()
+        calls[0].cancel()
+        assert await last == LARGE
         for call in calls[1:4]:
             call.cancel()
         await settled(client)
+        assert (engine.unread, engine.calls_in_flight) == (0, 0)
+
+
+async def test_a_hundred_calls_at_once_pass_through_room_for_four() -> None:
+    async with serving(make_app()) as server, connect(f"rat://127.0.0.1:{server.port}") as client:
+        sizes = [(number % 25 + 1) * 10 * KIB for number in range(100)]
+        answers = await asyncio.gather(*(client.call("echo", bytes(size)) for size in sizes))
+        assert [len(answer) for answer in answers] == sizes
         assert only_connection(server).engine.unread == 0
+
+
+async def test_who_waits_for_room_waits_no_longer_than_the_deadline_of_the_call_or_the_connection() -> None:
+    app = make_app()
+    async with serving(app) as server, connect(f"rat://127.0.0.1:{server.port}") as client:
+        calls = [asyncio.create_task(client.call("hold", str(number), LARGE)) for number in range(4)]
+        await settled(client)
+        with pytest.raises(CallError, match=r"no room for 2560\d\d bytes of arguments within 0.05 s") as late:
+            await client.within(0.05).call("echo", LARGE)
+        assert late.value.code == "deadline"
+        stream = client.within(0.05).stream("echo", LARGE)
+        with pytest.raises(CallError, match="no room"):
+            await anext(stream)
+        waiting = asyncio.create_task(client.call("hold", "never", LARGE))
+        await settled(client)
+        only_connection(server).abort()
+        for call in (*calls, waiting):
+            with pytest.raises(ConnectionLost):
+                await call
 
 
 async def test_a_client_that_does_not_read_loses_that_stream_and_no_other() -> None:
