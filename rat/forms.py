@@ -30,11 +30,16 @@ class Form(MultiMapping[str | UploadFile]):
         raise HTTPError(400, f"form field {name} is {'missing' if value is None else 'a file, expected text'}")
 
     def file(self, name: str) -> UploadFile:
-        """The first file of *name*.  HTTPError 400 when there is none."""
-        for value in self.getlist(name):
-            if isinstance(value, UploadFile):
+        """The first file of *name*.  HTTPError 400 when there is none, or none was chosen."""
+        found = self.getlist(name)
+        for value in found:
+            # WHATWG HTML, "constructing the entry list": without a choice, an empty file with no name.
+            if isinstance(value, UploadFile) and (value.filename or value.size):
                 return value
-        raise HTTPError(400, f"form field {name} is {'text, expected a file' if name in self else 'missing'}")
+        lacking = "missing"
+        if found:
+            lacking = "text, expected a file" if isinstance(found[0], str) else "a file that nobody chose"
+        raise HTTPError(400, f"form field {name} is {lacking}")
 
     def close(self) -> None:
         """Remove the temporary files now; they go with the request otherwise."""

@@ -129,6 +129,18 @@ async def test_an_urlencoded_form() -> None:
         (await asked(MULTIPART, WHOLE).form()).text("file")
 
 
+async def test_a_file_input_without_a_choice_is_no_file() -> None:
+    part = b'--b-1\r\nContent-Disposition: form-data; name="a"; filename="%b"\r\n\r\n%b\r\n'
+    unchosen = part % (b"", b"")
+    form = await asked(MULTIPART, unchosen + b"--b-1--\r\n").form()
+    with pytest.raises(HTTPError, match="form field a is a file that nobody chose") as refusal:
+        form.file("a")
+    assert refusal.value.status == 400
+    for name, content in ((b"empty.txt", b""), (b"", b"x")):
+        form = await asked(MULTIPART, unchosen + part % (name, content) + b"--b-1--\r\n").form()
+        assert form.file("a").size == len(content)
+
+
 def disposition(extra: bytes = b"") -> bytes:
     return b'--b-1\r\nContent-Disposition: form-data; name="a"\r\n' + extra + b"\r\n"
 
