@@ -277,10 +277,9 @@ SAMPLES_KEPT = 8
 
 
 def sample_file(directory: Path, size: int) -> Path:
-    """A file of *size* bytes, the same bytes for the same size; the least recently used makes room for a new one."""
+    """A file of *size* bytes, the same bytes for the same size; the oldest makes room for a new one."""
     path = directory / f"sample-{size}"
-    if path.exists():
-        path.touch()
+    if path.exists():  # and stays as it is: its time is in the ETag that a client resumes by
         return path
     block = random.Random(size).randbytes(min(size, MIB) or 1)
     with tempfile.NamedTemporaryFile(dir=directory, prefix=".", delete=False) as file:

@@ -298,6 +298,13 @@ async def test_a_file_goes_on_after_the_last_chunk(server: RatServer) -> None:
     assert found[-1].data["sha256"] == hashlib.sha256(whole).hexdigest()
 
 
+async def test_a_download_that_was_cut_is_resumed(server: RatServer) -> None:
+    target = "/large-file-sse?size=100000&way=sendfile"
+    first = await get(server, target)
+    resumed = await get(server, target, "Range: bytes=60000-", f"If-Range: {first.field('etag')}")
+    assert (resumed.status, resumed.content) == (206, first.content[60_000:])
+
+
 # -- performance
 
 
