@@ -136,8 +136,9 @@ class HttpProtocol(HttpLink):
         """The transport is gone."""
         self._move(Step.LOST)
         self.flow.connection_lost()
-        self.exchange.depart()
+        # First: what the application does about it may raise what ends the process, which must not wait for this.
         self.service.remove(self)
+        self.exchange.depart()
 
     def pause_writing(self) -> None:
         """The transport is full."""

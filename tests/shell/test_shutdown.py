@@ -182,6 +182,34 @@ async def test_an_event_stream_is_one_task_from_its_handler_to_its_end() -> None
     assert len(set(seen)) == 1
 
 
+async def test_a_connection_whose_end_fails_is_gone_all_the_same() -> None:
+    app = make_app()
+    app.state.left = 0
+
+    @app.sse("/subscribed")
+    async def subscribed(request: Request) -> EventStream:
+        def leave() -> None:
+            app.state.left += 1
+            raise asyncio.CancelledError
+
+        response = EventStream(app.hub.subscribe("ticks"))
+        response.on_close(leave)
+        return response
+
+    async with serving(app) as server, asyncio.timeout(10):
+        told: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context.get("exception")))
+        async with connect(server) as client:
+            await client.send(b"GET /subscribed HTTP/1.1\r\n" + HOST + b"\r\n")
+            await client.head()
+            client.reset()
+        while not app.state.left:
+            await asyncio.sleep(0)
+        assert server.statistics()["connections_open"] == 0
+        assert await server.close(grace=0) == 0
+    assert [type(error) for error in told] == [asyncio.CancelledError]
+
+
 async def test_a_chunked_answer_is_finished() -> None:
     app = make_app()
     server = RatServer(app, port=0)
