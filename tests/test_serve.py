@@ -94,6 +94,11 @@ class Served:
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
+    def says(self, text: str) -> None:
+        """Wait until it has said *text*."""
+        assert self.process.stderr is not None
+        assert any(line.endswith(text) for line in self.process.stderr), f"it ended without {text!r}"
+
     def ended(self) -> int:
         return self.process.wait(20)
 
@@ -137,8 +142,7 @@ def test_a_signal_lets_an_answer_in_flight_finish(directory: Path, number: signa
         answer = connection.getresponse()
         assert answer.read1() == b"begun "
         served.signal(number)
-        assert served.process.stderr is not None
-        assert "finishing 1 connection\n" in served.process.stderr.readline()
+        served.says("finishing 1 connection\n")
         (directory / "go").touch()
         assert answer.read() == b"done"
         assert served.ended() == 0
@@ -153,8 +157,7 @@ def test_a_second_signal_ends_it_at_once(directory: Path, number: signal.Signals
         answer = connection.getresponse()
         assert answer.read1() == b"begun "
         served.signal(number)
-        assert served.process.stderr is not None
-        assert "finishing 1 connection\n" in served.process.stderr.readline()
+        served.says("finishing 1 connection\n")
         served.signal(number)
         assert served.ended() == code
         answer.close()
