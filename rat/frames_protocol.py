@@ -166,14 +166,15 @@ class FramesProtocol(Peer):
     def answer_large(self, frame: Frame) -> bool:
         """Answer a call with a blob straight, or begin to; whether that was done."""
         service = self.service
-        done, left = self.engine.answer_large(
+        count, left = self.engine.answer_large(
             frame, service.quick_calls, CallRequest, self, service.context.copy, self._go_on
         )
+        if count < 0:
+            return False
+        service.counters.requests += count
         if left is not None:
             self.call_received(left)
-        elif done:
-            service.counters.requests += 1
-        return done
+        return True
 
     def _step(self, name: str, work: Any) -> Any:
         """What *work* gives in its first step: its rest if it waits.  *work* itself where that needs its own task."""

@@ -71,24 +71,24 @@ class StraightFramesEngine(FramesEngine):
         owner: Any,
         new_context: Callable[[], Any],
         begin: Callable[[int, str, Any, BaseException | None], None],
-    ) -> tuple[bool, events.Call | None]:
-        """Answer the call that *frame* is; whether that was done, and the call, if it is for others to answer.
+    ) -> tuple[int, events.Call | None]:
+        """Answer the call that *frame* is: how many calls were, and the one that is left for others to answer.
 
-        Its function gets what *new_request* makes of *owner*, stream id and name, and the arguments, in a context of
-        its own.  Where that gives no bytes, or an exception, *begin* is called with stream id, name, result and
-        exception.
+        -1, and nothing was done, if it is not plain.  Its function gets what *new_request* makes of *owner*, stream id
+        and name, and the arguments, in a context of its own.  Where that gives no bytes, or an exception, *begin* is
+        called with stream id, name, result and exception.
         """
         word, stream_id, payload = frame
         if self._fast.get(word) != 0 or stream_id <= self._last_remote or stream_id & 1 != self._parity:
-            return False, None
+            return -1, None
         calls, size = self._calls, len(payload)
         holding = self._holding or self._held()
         if self.state is not ConnectionState.OPEN or len(calls) >= self._limits.streams or not holding.has_room(size):
-            return False, None
+            return -1, None
         try:
             value = self._codec.decode_owned(payload)
         except CodecError:
-            return False, None
+            return -1, None
         self.reader.take_large()
         self._last_remote = stream_id
         if type(value) is not list or len(value) != 2 or type(value[1]) is not list:
@@ -98,7 +98,7 @@ class StraightFramesEngine(FramesEngine):
             function = functions.get(name) if type(name) is str else None
         if function is None:
             holding.add_arguments(stream_id, size)
-            return True, self._opened(0, stream_id, value)
+            return 0, self._opened(0, stream_id, value)
         problem: BaseException | None = None
         result: Any = None
         try:
@@ -110,7 +110,7 @@ class StraightFramesEngine(FramesEngine):
                 if length <= writer.direct:
                     writer.out += (pack_header(_RESULT, 0, stream_id, length), *segments)
                     writer.held += length
-                    return True, None
+                    return 1, None
         except BaseException as error:
             problem = error
         calls[stream_id] = None
@@ -118,4 +118,4 @@ class StraightFramesEngine(FramesEngine):
         begin(stream_id, name, result, problem)
         # Its traceback holds this frame.
         problem = None
-        return True, None
+        return 1, None

@@ -100,10 +100,10 @@ class Shell:
         if blob is not None:
             self.seen.append(events.Data(blob[0], blob[1], len(blob[1])))
             return True
-        done, left = self.engine.answer_large(frame, FUNCTIONS, tuple, self, copy_context, self.begin)
+        count, left = self.engine.answer_large(frame, FUNCTIONS, tuple, self, copy_context, self.begin)
         if left is not None:
             self.answer(left)
-        return done
+        return count >= 0
 
     def feed(self, data: bytes, cuts: tuple[int, ...]) -> None:
         left, sizes = memoryview(data), list(cuts)
