@@ -5,15 +5,19 @@ Knows lengths and flags, and nothing of calls.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from typing import Final
 
 from rat.codec.frame import CHECKSUM_SIZE, Flag, Kind, checksum, pack_header
+from rat.codec.framing import crc32
 from rat.events import Buffer
 from rat.frames.compression import COMPRESS_FROM, Compressor
 
 __all__ = ["FrameWriter"]
 
+_head: Final = struct.Struct(">II").pack
+_digest: Final = struct.Struct(">I").pack
 _CHECKSUM: Final = int(Flag.CHECKSUM)
 _COMPRESSED: Final = int(Flag.COMPRESSED)
 _MORE: Final = int(Flag.MORE)
@@ -65,7 +69,7 @@ class FrameWriter:
                 flags |= _COMPRESSED
         if self.is_summed:
             flags |= _CHECKSUM
-            digest = checksum(kind, flags, stream_id, (payload,))
+            digest = _digest(crc32(payload, crc32(_head(kind << 24 | flags << 16, stream_id))))
             self.out += (pack_header(kind, flags, stream_id, len(payload) + CHECKSUM_SIZE), payload, digest)
         elif payload:
             self.out += (pack_header(kind, flags, stream_id, len(payload)), payload)

@@ -58,7 +58,8 @@ class Blob:
         self._piece = piece
 
     def __aiter__(self) -> AsyncIterator[Buffer]:
-        return self._pieces()
+        # What is asynchronous by itself needs nothing around it, and is closed by whoever closes this iterator.
+        return aiter(self._source) if isinstance(self._source, AsyncIterable) else self._pieces()
 
     async def _pieces(self) -> AsyncIterator[Buffer]:
         source = self._source
@@ -73,13 +74,10 @@ class Blob:
                     yield data
             finally:
                 file.close()
-        elif isinstance(source, AsyncIterable):
-            async for given in source:
-                yield given
         elif hasattr(source, "read"):
             while data := await asyncio.to_thread(source.read, self._piece):
                 yield data
-        else:
+        elif not isinstance(source, AsyncIterable):
             pieces = threaded(source)
             try:
                 async for given in pieces:
