@@ -47,3 +47,19 @@ async def test_a_path_is_opened_and_closed(tmp_path: Path) -> None:
 def test_a_piece_has_at_least_one_byte() -> None:
     with pytest.raises(ValueError, match="piece of 0 bytes, and it must be at least 1"):
         Blob(b"", piece=0)
+
+
+async def test_an_asynchronous_iterator_is_closed_with_its_blob() -> None:
+    closed = []
+
+    async def source() -> AsyncIterator[bytes]:
+        try:
+            yield b"one"
+            yield b"two"
+        finally:
+            closed.append("closed")
+
+    blob: Any = aiter(Blob(source()))
+    assert await anext(blob) == b"one"
+    await blob.aclose()
+    assert closed == ["closed"]
