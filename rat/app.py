@@ -9,6 +9,7 @@ import inspect
 import logging
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -234,6 +235,13 @@ class Rat(Router):
                         fixed.setdefault(b"HEAD " + pattern.wire_path, endpoint)
                     elif method == "HEAD":
                         fixed[b"HEAD " + pattern.wire_path] = endpoint
+        for route in self.routes:
+            path = route.path.rpartition("/")[0]
+            if route.bare is not None and path:
+                bare = replace(route, path=path, handler=route.bare)
+                by_method = tree.insert(PathPattern(path), _Leaf).by_method
+                if _ANY not in by_method:
+                    by_method.setdefault("GET", (self._build(bare, []), [], bare))
         self.fixed, self._tree, self._refusals = fixed, tree, {}
         for router in (self, *self._mounted()):
             router._frozen = True

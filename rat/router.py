@@ -73,7 +73,8 @@ class Scope:
 class Route:
     """One declared route.  *methods* is ``("*",)`` for any; *scopes* go from the application inwards.
 
-    *timeout* in seconds, *max_body* in bytes: UNSET takes the default of the server, None is without bound.
+    *timeout* in seconds, *max_body* in bytes: UNSET takes the default of the server, None is without bound.  *bare*
+    answers the path without its last segment, unless a route of its own does.
     """
 
     path: str
@@ -84,6 +85,7 @@ class Route:
     max_body: int | Unset | None = UNSET
     thread: bool = False
     is_event_stream: bool = False
+    bare: Handler | None = None
     scopes: tuple[Scope, ...] = ()
 
     def __str__(self) -> str:
@@ -244,12 +246,10 @@ class Router:
 
     def static(self, prefix: str, directory: str | Path, **options: Unpack[StaticOptions]) -> None:
         """Serve the files below *directory* under *prefix*; options as ``rat.static.StaticFiles`` has them."""
-        from rat.static import StaticFiles
+        from rat.static import StaticFiles, with_slash
 
-        files = StaticFiles(directory, **options)
-        self._declare(
-            f"{prefix.rstrip('/')}/{{path:path}}", ("GET",), files.answer, name=f"static {prefix}", max_body=UNSET
-        )
+        handler, path = StaticFiles(directory, **options).answer, f"{prefix.rstrip('/')}/{{path:path}}"
+        self._declare(path, ("GET",), handler, name=f"static {prefix}", max_body=UNSET, bare=with_slash)
 
     def mount(self, prefix: str, router: Router) -> None:
         """Put the routes of *router*, those that it gets later included, under *prefix* (``/api``)."""

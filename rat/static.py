@@ -25,7 +25,7 @@ from rat.threads import in_thread
 if TYPE_CHECKING:
     from rat.messages import Request
 
-__all__ = ["StaticFiles"]
+__all__ = ["StaticFiles", "with_slash"]
 
 _RECHECK = 0.002
 """Seconds for which a small file is not looked at again: requests that come together share one stat."""
@@ -173,6 +173,12 @@ class StaticFiles:
             self._cache.put((path, codings), *found)
 
 
+def with_slash(request: Request) -> Response:
+    """To the same path with a slash behind it: without one, relative links of an index lead elsewhere."""
+    query = b"?" + request.head.query if request.head.query else b""
+    return RedirectResponse((request.head.path + b"/" + query).decode("latin-1"), 308)
+
+
 class _Opening(Response):
     """The answer while the file is still to be opened."""
 
@@ -192,8 +198,7 @@ class _Opening(Response):
             raise
         self._files.keep(self._path, self._codings, found if isinstance(found, tuple) else None)
         if found is None:
-            query = b"?" + request.head.query if request.head.query else b""
-            return RedirectResponse((request.head.path + b"/" + query).decode("latin-1"), 308)
+            return with_slash(request)
         if isinstance(found, bytes):
             return Response.of(found, (*_PAGE_FIELDS, *self._files.headers))
         return answer_file(request, *found)

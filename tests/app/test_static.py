@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rat import Rat
+from rat import Rat, Request
 from rat.errors import ConfigError
 from rat.http1.fieldsearch import combined_value
 from rat.negotiation import accepted_codings
@@ -88,6 +88,32 @@ async def test_what_is_served(tree: Path, target: str, content: bytes, method: s
         response.close()
 
 
+async def test_the_directory_itself_is_found_without_its_slash(tree: Path) -> None:
+    outer = Rat()
+    outer.mount("/in", app_for(tree))
+    for app, path in ((app_for(tree), "/static"), (outer, "/in/static")):
+        for method in ("GET", "HEAD"):
+            response = await answer(app, method, f"{path}?v=1")
+            assert (response.status, response.headers["location"]) == (308, f"{path}/?v=1")
+        assert (await answer(app, "POST", path)).status == 405
+    assert (await answer(app_for(tree, prefix="/"), "GET", "/")).status == 200
+
+
+@pytest.mark.parametrize("before", [True, False])
+async def test_a_route_of_its_own_answers_a_directory_without_its_slash(tree: Path, before: bool) -> None:
+    app = Rat()
+    if before:
+        app.static("/static", tree)
+
+    @app.get("/static")
+    def index(request: Request) -> str:
+        return "mine"
+
+    if not before:
+        app.static("/static", tree)
+    assert await content_of(await answer(app, "GET", "/static")) == b"mine"
+
+
 REFUSED = [
     "/static/nothing",
     "/static/empty/",
@@ -124,7 +150,6 @@ REFUSED = [
     "/static/%FF",
     "/static/" + "x" * 300,
     "/static/" + "x/" * 3000,
-    "/static",
 ]
 
 
