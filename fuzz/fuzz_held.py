@@ -1,6 +1,7 @@
 """Fuzz what a connection holds unread: values of any size on many calls, read, answered and left at random.
 
-Allowed: nothing.  What is counted is what a plain list says, within the limit, and nothing when all is over.
+The caller heeds what the server says that it holds, or does not.  Allowed: nothing.  What is counted is what a plain
+list says, within the limit, and nothing when all is over.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ import argparse
 import random
 import sys
 import time
+from copy import copy
 
 from rat.config import FrameLimits
 from rat.events import Signal
 from rat.frames import events
 from rat.frames.engine import FramesEngine
 from rat.frames.holding import COUNTED_CALL, LEAST
+from rat.frames.sending import PeerFull
 
 LIMITS = FrameLimits(payload=8192, assembled=16_384, credit=4096, streams=6, growth=20_000, held=40_000)
 SIZES = [0, 3, 200, 2000, 5000, 12_000]
@@ -53,17 +56,25 @@ def one(seed: int) -> int:
     unread: dict[int, list[tuple[int, int]]] = {}
     features = frozenset(rng.choice([["tables"], ["checksum"], []]))
     client, server = FramesEngine(LIMITS, is_client=True, features=features), FramesEngine(LIMITS, is_client=False)
+    heeds = rng.random() < 0.5
     for _ in range(rng.randrange(5, 150)):
         # Both ways, so that no call is over for one side alone.
         gone += sum(note(unread, event) for event in carry(rng, client, server))
         carry(rng, server, client)
+        if not heeds:
+            client.peer = copy(client.peer)
+            client.peer.held = events.UNSAID
         listed = sum(max(length, LEAST) for some in unread.values() for _, length in some)
         assert listed <= server.unread <= LIMITS.held, (listed, server.unread)
         assert server.unread == listed or server.unread - listed >= COUNTED_CALL
         size, stream_id = rng.choice(SIZES), rng.choice(list(unread) or [0])
         match rng.randrange(10):
             case 0 | 1 if client.has_room or not unread:
-                client.call(events.Call(client.open_stream(), "f", [{"k": bytes(size)}], is_open=True))
+                try:
+                    client.call(events.Call(client.open_stream(), "f", [{"k": bytes(size)}], is_open=True))
+                except PeerFull:
+                    assert heeds
+                    assert unread
             case 2 | 3 | 4 | 5 if unread:
                 client.item(stream_id, rng.choice([bytes(size), {"k": "x" * size}, [1.5] * (size // 8)]))
             case 6 if unread:
