@@ -259,6 +259,8 @@ def main(arguments: list[str]) -> int:
     changes = within(old) if args.new is None else compare(old, new, None if args.all else counted)
     if not any(change.peer in counted for change in changes):
         print(f"bench compare: the two have no figures of {', '.join(sorted(counted))} in common", file=sys.stderr)
+        for caveat in beware:
+            print(f"beware    {caveat}", file=sys.stderr)
         return 2
     if args.new is not None and "rat" in counted:
         changes += instructions(old, new)
