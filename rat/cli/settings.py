@@ -195,7 +195,10 @@ def collect(
         section, _, inner = name.rpartition(".")
         try:
             if name in defaults:
-                sections.setdefault(section, {})[inner] = _convert(name, value, defaults[name])
+                bound = _convert(name, value, defaults[name])
+                if isinstance(bound, int | float) and bound < 0:
+                    raise ConfigError(f"{name} is {bound}, and may not be negative")
+                sections.setdefault(section, {})[inner] = bound
             else:
                 rest[name] = _address(name, value)
         except ConfigError as error:

@@ -61,7 +61,7 @@ def test_one_layer_says_where_to_listen(monkeypatch: pytest.MonkeyPatch) -> None
         ('[timeouts]\nhead = "soon"\n', "timeouts.head is 'soon', expected a number"),
         ("http = 2\n", "http is 2, expected text"),
         ('http = "quic"\n', "http is 'quic', and may be 'auto' or 'h11'"),
-        ("[limits]\nbody = -1\n", "body is -1, and may not be negative"),
+        ("[limits]\nbody = -1\n", "limits.body is -1, and may not be negative ("),
         ("port = 70000\n", "port is 70000, and may be 0 to 65535"),
         ("grace = -1\n", "grace is -1 seconds, and may not be negative"),
         ("grace = nan\n", "grace is nan, expected a number (rat.toml)"),
@@ -81,6 +81,7 @@ def test_what_is_wrong_in_a_file_is_named(tmp_path: Path, toml: str, message: st
     ("variable", "value", "message"),
     [
         ("RAT_PORT", "eighty", "port is 'eighty', expected a whole number (environment)"),
+        ("RAT_TIMEOUTS_HEAD", "-1", "timeouts.head is -1.0, and may not be negative (environment)"),
         (
             "RAT_LIMITS_BODY",
             "much",
