@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import rat
 from rat import EventStream, Rat, Request, Response, ServerSentEvent
 from rat.cli.loading import load_app
 from rat.server import RatServer
@@ -73,6 +74,31 @@ async def test_a_card_tells_why_it_failed_and_gives_the_focus_back(tmp_path: Pat
         shown = await press(page, "data-value", json="[1,")
         assert shown.startswith("400: content is not JSON at offset 3 of 3")
         assert await page.run("return document.activeElement.textContent") == "Encode this JSON"
+
+
+async def test_a_page_reads_values_that_json_cannot_say(tmp_path: Path) -> None:
+    app = Rat()
+    app.static("/decoder", Path(rat.__file__).with_name("web"))
+
+    @app.get("/")
+    def index(request: Request) -> Response:
+        return Response("<!doctype html><title>values</title>", content_type="text/html")
+
+    @app.get("/numbers")
+    def numbers(request: Request) -> dict[str, Any]:
+        return {"big": 2**70, "half": 0.5, "raw": b"\x00\xff"}
+
+    async with browsing(tmp_path) as browser, serving(app) as server:
+        page = await browser.open(f"http://127.0.0.1:{server.port}/")
+        shown = await page.run(
+            """
+            const { decode } = await import("/decoder/datavalue.js");
+            const answer = await fetch("/numbers", { headers: { Accept: "application/vnd.rat.datavalue" } });
+            const value = decode(new Uint8Array(await answer.arrayBuffer()));
+            return [...value].map(([key, item]) => `${key} ${item.constructor.name} ${item}`);
+            """
+        )
+    assert shown == [f"big BigInt {2**70}", "half Number 0.5", "raw Uint8Array 0,255"]
 
 
 ROWS = """
