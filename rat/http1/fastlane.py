@@ -126,6 +126,11 @@ _KEPT_LINES = 256
 _KEPT_SIZE = 128
 
 
+def _is_plain(field: tuple[bytes, bytes]) -> bool:
+    """Nothing of *field* is of a class of its own, whose hash could do anything: it may be looked up in C."""
+    return type(field) is tuple and type(field[0]) is type(field[1]) is bytes
+
+
 class LaneWriter:
     """Writes complete answers from prebuilt parts; one for all connections with the same Server field."""
 
@@ -189,15 +194,20 @@ class LaneWriter:
         if type(fields) is KeptFields:
             fields.written = block
         elif type(fields) is tuple and len(self._blocks) < _KEPT_LINES and len(block) < 2 * _KEPT_SIZE:
-            self._blocks[fields] = block
+            self._keep(fields, block)
         return b"".join((start, block, end, content))
+
+    def _keep(self, fields: tuple[tuple[bytes, bytes], ...], block: bytes) -> None:
+        if all(map(_is_plain, fields)):
+            self._blocks[fields] = block
 
     def _start(self, status: int, date: bytes) -> bytes | None:
         """Status line, Date and Server; None where content is not allowed or the status is not a known final one."""
         if status < 200 or status in NO_CONTENT or status not in REASONS:
             return None
         start = b"HTTP/1.1 %d %b\r\nDate: %b\r\n%b" % (status, REASONS[status], date, self._server)
-        self._starts[status] = start
+        if type(status) is int:
+            self._starts[status] = start
         return start
 
     def _line(self, field: tuple[bytes, bytes]) -> bytes | None:
@@ -207,7 +217,7 @@ class LaneWriter:
             return None
         check_field(name, value)
         line = b"%b: %b\r\n" % (name, value.strip(b" \t"))
-        if len(line) <= _KEPT_SIZE:
+        if len(line) <= _KEPT_SIZE and _is_plain(field):
             if len(self._lines) >= _KEPT_LINES:
                 self._lines.clear()
             self._lines[field] = line

@@ -231,7 +231,7 @@ def test_answers_of_known_parts_are_those_of_the_method() -> None:
 
 
 def test_what_an_answer_is_made_of_is_held() -> None:
-    """The hash of a field may be the application's, and do anything."""
+    """The hash of a field may be the application's, and do anything; such a field is not looked up, and not kept."""
     writer = fastlane.LaneWriter(b"rat")
     write = native.answer_writer(writer.complete, writer._starts, writer._lines, writer._blocks)
     kept = [(b"n", b"%d" % number) for number in range(3)]
@@ -247,6 +247,10 @@ def test_what_an_answer_is_made_of_is_held() -> None:
 
     fields = [*kept[:2], (Name(kept[2][0]), kept[2][1])]
     assert write(200, fields, b"x", b"now") in (expected, fastlane.LaneWriter(b"rat").complete(200, [], b"x", b"now"))
+    for _ in range(2):
+        assert write(200, ((Name(b"a"), b"b"),), b"x", b"now") is not None
+    assert not writer._blocks
+    assert all(type(name) is bytes for name, _ in writer._lines)
 
 
 def test_an_answer_that_the_method_refuses_is_refused() -> None:

@@ -20,16 +20,22 @@ typedef struct {
 static const char LENGTH[] = "Content-Length: ";
 enum { LENGTH_SIZE = sizeof LENGTH - 1, MOST_LINES = 16 };
 
-/* The field lines of an answer, in up to MOST_LINES parts.  They are held: to look for the next one may ask a field of a
-   class of its own for its hash, and so run anything. */
+/* The field lines of an answer, in up to MOST_LINES parts.  Borrowed, but for the one that is kept in *owned*: to look for
+   what is_plain runs no Python code, and the dicts have no other keys (LaneWriter). */
 typedef struct {
-    PyObject *parts[MOST_LINES];
+    PyObject *parts[MOST_LINES], *owned;
     Py_ssize_t count, size;
 } Lines;
 
+/* A field of bytes, and of no class that derives from them: its hash could do anything. */
+static bool is_plain(PyObject *field) {
+    return PyTuple_CheckExact(field) && PyTuple_GET_SIZE(field) == 2 && PyBytes_CheckExact(PyTuple_GET_ITEM(field, 0)) &&
+           PyBytes_CheckExact(PyTuple_GET_ITEM(field, 1));
+}
+
 static bool add_lines(Lines *lines, PyObject *part) {
     if (part == NULL || !PyBytes_CheckExact(part)) return false;
-    lines->parts[lines->count++] = Py_NewRef(part);
+    lines->parts[lines->count++] = part;
     lines->size += PyBytes_GET_SIZE(part);
     return true;
 }
@@ -37,22 +43,23 @@ static bool add_lines(Lines *lines, PyObject *part) {
 /* Whether all lines of *fields* are known; an exception may be set where not. */
 static bool find_lines(Writer *self, PyObject *fields, Lines *lines) {
     if (PyList_CheckExact(fields)) {
+        if (PyList_GET_SIZE(fields) > MOST_LINES) return false;
         for (Py_ssize_t i = 0; i < PyList_GET_SIZE(fields); i++) {
-            PyObject *field = Py_NewRef(PyList_GET_ITEM(fields, i));
-            bool is_known = lines->count < MOST_LINES && add_lines(lines, PyDict_GetItemWithError(self->lines, field));
-            Py_DECREF(field);
-            if (!is_known) return false;
+            PyObject *field = PyList_GET_ITEM(fields, i);
+            if (!is_plain(field) || !add_lines(lines, PyDict_GetItemWithError(self->lines, field))) return false;
         }
         return true;
     }
     if (!PyTuple_Check(fields)) return false;
     if (PyTuple_GET_SIZE(fields) == 0) return true;
-    if (PyTuple_CheckExact(fields)) return add_lines(lines, PyDict_GetItemWithError(self->blocks, fields));
+    if (PyTuple_CheckExact(fields)) {
+        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(fields); i++)
+            if (!is_plain(PyTuple_GET_ITEM(fields, i))) return false;
+        return add_lines(lines, PyDict_GetItemWithError(self->blocks, fields));
+    }
     /* KeptFields, or what is like it */
-    PyObject *written = PyObject_GetAttr(fields, self->st->written);
-    bool is_known = add_lines(lines, written);
-    Py_XDECREF(written);
-    return is_known;
+    lines->owned = PyObject_GetAttr(fields, self->st->written);
+    return add_lines(lines, lines->owned);
 }
 
 static char *put(char *p, const char *from, Py_ssize_t size) {
@@ -83,13 +90,13 @@ static PyObject *join(PyObject *start, const Lines *lines, PyObject *content) {
 /* The answer of parts that are known, or NULL, with or without an exception. */
 static PyObject *from_known_parts(Writer *self, PyObject *status, PyObject *fields, PyObject *content) {
     if (!PyBytes_CheckExact(content) || PyBytes_GET_SIZE(content) >= JOIN_BELOW) return NULL;
-    PyObject *start = PyDict_GetItemWithError(self->starts, status);
-    if (start == NULL) return NULL;
+    if (!PyLong_CheckExact(status)) return NULL;
     Lines lines = {.count = 0};
-    Py_INCREF(start);
-    PyObject *wire = find_lines(self, fields, &lines) ? join(start, &lines, content) : NULL;
-    Py_DECREF(start);
-    for (Py_ssize_t i = 0; i < lines.count; i++) Py_DECREF(lines.parts[i]);
+    PyObject *wire = NULL, *start;
+    /* The start last: what is like KeptFields may run anything. */
+    if (find_lines(self, fields, &lines) && (start = PyDict_GetItemWithError(self->starts, status)) != NULL)
+        wire = join(start, &lines, content);
+    Py_XDECREF(lines.owned);
     return wire;
 }
 
