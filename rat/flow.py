@@ -6,6 +6,7 @@ Knows transports, and nothing of what the bytes mean.
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -16,9 +17,12 @@ from rat.events import Buffer
 if sys.platform == "linux":
     import fcntl
     from termios import TIOCOUTQ as _SIOCOUTQ  # one number under two names
+
+    _WAKES = True
 else:
     fcntl = None
     _SIOCOUTQ = 0
+    _WAKES = False
 
 __all__ = ["Flow"]
 
@@ -75,6 +79,7 @@ class Flow:
         "region_progress",
         "region_waits",
         "transport",
+        "wakes_at",
         "write_paused",
         "written",
     )
@@ -98,6 +103,8 @@ class Flow:
         self.lost = False
         self.on_lost: Callable[[], None] | None = None
         """Called when the connection is lost, for a waiter that does not wait here."""
+        self.wakes_at = 1
+        """Bytes that the socket waits for before it is read: see :meth:`wake_at`."""
         self.write_paused = False
         self.written = 0
         """Bytes handed to the transport so far."""
@@ -293,6 +300,25 @@ class Flow:
                 waiter.set_result(None)
             else:
                 waiter.set_exception(error)
+
+    # -- reading
+
+    def wake_at(self, size: int) -> None:
+        """Read when *size* bytes have come, of a peer that owes as many, and not with each packet; 1 for any byte.
+
+        Linux wakes for fewer when it takes no more, and for the end of the stream (SO_RCVLOWAT: socket(7), tcp_poll).
+        """
+        self.wakes_at = size
+        transport = self.transport
+        sock = transport.get_extra_info("socket")
+        # What TLS has read of a record and not given out yet does not come again.
+        if (
+            _WAKES
+            and sock is not None
+            and not transport.is_closing()
+            and transport.get_extra_info("sslcontext") is None
+        ):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
 
     # -- pressure on the peer
 

@@ -28,6 +28,10 @@ __all__ = ["HOLD", "Link", "Peer", "StreamOver"]
 log = logging.getLogger("rat.frames")
 
 _SLAB = 2 * EXACT_FROM
+_WAKE_FROM = 128 * 1024
+_WAKE_AT_MOST = 1024 * 1024
+"""So much of a large frame, at most, is waited for before the socket is read again.  A quick reader finds a packet or
+two of 64 KiB each time, and every one of them wakes the loop (bench: blobs)."""
 _TURN = 256
 """Events after which other connections have their turn: thousands of small frames may come in one read, and uvloop goes
 on reading up to 32 times."""
@@ -120,7 +124,13 @@ class Peer(PeerReceiver, asyncio.BufferedProtocol):
             return
         self.touched = self.now()
         # A large frame comes in many reads, and all but the last give nothing to do.
-        came = self.engine.reader.buffer_updated(self._slab, nbytes)
+        reader, flow = self.engine.reader, self.flow
+        came = reader.buffer_updated(self._slab, nbytes)
+        wakes_at = 1
+        if not came and (missing := reader.wanted()) >= _WAKE_FROM:
+            wakes_at = missing if missing < _WAKE_AT_MOST else _WAKE_AT_MOST
+        if wakes_at != flow.wakes_at:
+            flow.wake_at(wakes_at)
         if came:
             if came != ALONE or not self.large_came():
                 self.pump()
