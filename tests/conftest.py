@@ -137,8 +137,12 @@ class Watchdog:
             self._armed = now
             self._arm(_longer(self._seconds) + _REARMED)
 
-    def pytest_unconfigure(self) -> None:
-        self._arm(_EXIT)
+    def pytest_unconfigure(self, config: pytest.Config) -> None:
+        if hasattr(config, "workerinput"):
+            # It stays for as long as the others have tests; who hands them out ends it.
+            faulthandler.cancel_dump_traceback_later()
+        else:
+            self._arm(_EXIT)
 
 
 def pytest_configure(config: pytest.Config) -> None:
