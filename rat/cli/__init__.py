@@ -28,13 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"rat {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     for name in COMMANDS:
-        try:
-            module = import_module(f"rat.cli.{name}")
-        except ModuleNotFoundError as error:
-            if error.name != f"rat.cli.{name}":
-                raise
-            continue
-        module.add_parser(subparsers)
+        import_module(f"rat.cli.{name}").add_parser(subparsers)
         subparsers.choices[name].set_defaults(parser=subparsers.choices[name])
     return parser
 

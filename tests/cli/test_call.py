@@ -7,12 +7,15 @@ import hashlib
 import io
 import socket
 import sys
+from array import array
 from contextlib import redirect_stderr, redirect_stdout
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rat import CallRequest, Rat
 from rat.cli import main
 from rat.cli.call import parse_arguments
 from rat.cli.loading import load_app
@@ -76,6 +79,31 @@ async def test_calls_as_they_are_typed(tmp_path: Path) -> None:
             (0, "", "100000 bytes\n"),
         ]
         assert down.read_bytes() == bytes(100_000)
+
+
+async def test_what_json_cannot_say_is_printed_as_it_can_be() -> None:
+    app = Rat()
+    values = {
+        "bytes": b"\x00\xff",
+        "time": datetime(2026, 11, 28, 3, 20, tzinfo=UTC),
+        "set": {1},
+        "array": memoryview(array("d", [0.5, 1.5])),
+    }
+
+    @app.call("value")
+    def value(request: CallRequest, name: str) -> object:
+        return values[name]
+
+    async with serving(app) as server:
+        url = f"rat://127.0.0.1:{server.port}"
+        printed = [(await rat_call(url, "value", name, "--timeout", "20"))[:2] for name in values]
+    assert printed == [(0, '"AP8="\n'), (0, '"2026-11-28T03:20:00+00:00"\n'), (0, "[1]\n"), (0, "[0.5, 1.5]\n")]
+
+
+async def test_a_download_goes_to_the_standard_output() -> None:
+    async with serving(load_app(str(EXAMPLE))) as server:
+        answer = await typed_call(f"rat://127.0.0.1:{server.port}", "zeros", "1000", "--download", "-")
+    assert answer == (0, "\0" * 1000, "")
 
 
 async def test_what_cannot_be_called_is_said() -> None:

@@ -449,6 +449,24 @@ async def test_http_and_frames_share_a_port_and_frames_have_their_own(tmp_path: 
     assert not Path(path).exists()
 
 
+async def test_what_a_handler_knows_of_its_call() -> None:
+    app = make_app()
+
+    @app.call("about")
+    async def about(request: CallRequest) -> list[object]:
+        request.state.kept = 7
+        await asyncio.sleep(0)
+        addresses = [request.client, request.server]
+        return [request.name, request.path, repr(request), addresses, request.state.kept, request.is_disconnected,
+                request.app is app]  # fmt: skip
+
+    async with serving(app) as server, connect(f"rat://127.0.0.1:{server.port}") as client:
+        peer = await client.connected()
+        addresses = [peer.transport.get_extra_info(name) for name in ("sockname", "peername")]
+        known = ["about", "/_call/about", "CallRequest('about', stream 1)", addresses, 7, False, True]
+        assert await client.call("about") == known
+
+
 async def test_a_draining_server_finishes_calls_and_takes_no_new_ones() -> None:
     app, release = make_app(), asyncio.Event()
 
