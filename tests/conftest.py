@@ -137,6 +137,12 @@ class Watchdog:
             self._armed = now
             self._arm(_longer(self._seconds) + _REARMED)
 
+    @pytest.hookimpl(trylast=True)
+    def pytest_exception_interact(self) -> None:
+        # pytest itself has just called the watchdog off, and what follows a failure is where loops and threads hang.
+        self._armed = -math.inf
+        self.pytest_runtest_logstart()
+
     def pytest_unconfigure(self, config: pytest.Config) -> None:
         if hasattr(config, "workerinput"):
             # It stays for as long as the others have tests; who hands them out ends it.
