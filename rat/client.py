@@ -54,6 +54,7 @@ def parse_url(url: str) -> tuple[str, int] | str:
     try:
         parts = urlsplit(url)
         port = parts.port
+        (parts.hostname or "").encode("idna")  # as a look-up of its address would, which then is refused less clearly
     except ValueError as error:
         raise ValueError(wrong) from error
     if parts.scheme == "rat+unix" and parts.path and not parts.netloc:

@@ -31,6 +31,9 @@ def bind(host: str | None, port: int, backlog: int) -> list[socket.socket]:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
         raise BindError(f"cannot resolve {host!r}: {error.strerror or error}") from error
+    except UnicodeError as error:
+        # A label that is empty, or longer than 63 characters (RFC 1035, section 2.3.4).
+        raise BindError(f"cannot resolve {host!r}: it is no host name") from error
     listeners: list[socket.socket] = []
     for family, kind, protocol, _, address in dict.fromkeys(found):
         listener = socket.socket(family, kind, protocol)

@@ -118,7 +118,7 @@ async def test_what_cannot_be_called_is_said() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["rat://[::1", "rat://localhost:port", "rat://localhost", "rat://:1", "rat+unix://host"]
+    "url", ["rat://[::1", "rat://a..b:1", "rat://localhost:port", "rat://localhost", "rat://:1", "rat+unix://host"]
 )
 def test_every_wrong_url_is_told_what_is_right(url: str) -> None:
     with pytest.raises(ValueError, match=r"expected rat://host:port or rat\+unix:///path"):
