@@ -36,8 +36,9 @@ _REPLY_WAIT = 20.0
 IN_FLIGHT = 4
 ITEMS = 2000
 """Records in one stream."""
-WINDOW = 8 << 20
-"""Bytes of a stream that may be under way towards this client."""
+WINDOW = 16 << 20
+"""Bytes of a stream that may be under way towards this client: so many that the floor, which hands this client's own
+credit back to it, is sent blobs and no crumbs.  With 8 MiB its pieces were of 0.87 MiB, and less work for each byte."""
 
 
 class Peer(asyncio.BufferedProtocol):
