@@ -15,6 +15,7 @@ import inspect
 import math
 import os
 import signal
+import sys
 import time
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from typing import Any
@@ -85,6 +86,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @contextlib.contextmanager
 def _alarm() -> Iterator[None]:
+    if sys.platform == "win32":  # which has no such signal: the worker's end is left
+        yield
+        return
     before = signal.signal(signal.SIGALRM, _overdue)
     signal.setitimer(signal.ITIMER_REAL, _longer(_PHASE))
     try:
