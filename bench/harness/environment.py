@@ -36,6 +36,21 @@ def ensure() -> Path:
     return PYTHON
 
 
+def started(module: str, core: int | None) -> subprocess.Popen[bytes]:
+    """A process of *module*, on *core* if one is named, that is spoken to through its standard input and output."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", module],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        start_new_session=True,
+    )
+    if core is not None:
+        os.sched_setaffinity(process.pid, {core})
+    return process
+
+
 def enter(arguments: list[str]) -> None:
     """Go on in the environment, with the same arguments; returns when this already is it."""
     if Path(sys.prefix).resolve() == VENV.resolve():

@@ -12,13 +12,12 @@ import importlib
 import json
 import os
 import signal
-import subprocess
 import sys
 import traceback
 from pathlib import Path
 from typing import Any
 
-from bench.harness.environment import ROOT
+from bench.harness.environment import started
 
 IMPORTED = ("rat.cli.bench", "bench.harness.blob_client")
 HANGING = 60
@@ -29,16 +28,7 @@ class ForkServer:
     """The process, on the client's core.  Use as a context manager, or call close()."""
 
     def __init__(self, core: int | None) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.harness.fork_server"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            start_new_session=True,
-        )
-        if core is not None:
-            os.sched_setaffinity(self._process.pid, {core})
+        self._process = started("bench.harness.fork_server", core)
 
     def run(self, module: str, arguments: list[str], out: Path, err: Path) -> tuple[int, float]:
         """Call ``main()`` of *module*; the exit code and the CPU seconds.  Raises EOFError when the process is gone."""

@@ -5,16 +5,13 @@ So a turn is as short as a transfer, and servers meet the same of what changes f
 
 from __future__ import annotations
 
-import os
 import pickle
-import subprocess
-import sys
 import time
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from bench.harness.environment import ROOT
+from bench.harness.environment import started
 from bench.harness.machine import Others
 from bench.harness.server import Server
 from bench.harness.turn import Turn
@@ -41,16 +38,7 @@ class Transfers:
 
     def __init__(self, workload: Workload, files: Path, core: int | None) -> None:
         self.workload = workload
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.harness.transfer_client"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            start_new_session=True,
-        )
-        if core is not None:
-            os.sched_setaffinity(self._process.pid, {core})
+        self._process = started("bench.harness.transfer_client", core)
         self._send((workload, files))
 
     def one(self, server: Server, *, paced: bool) -> tuple[float, str | None]:
