@@ -71,7 +71,9 @@ def arguments_of(arguments: list[str]) -> argparse.Namespace:
         "--threshold", type=float, default=THRESHOLD, help="share of others above which a turn does not count"
     )
     parser.add_argument("--client", choices=("auto", "wrk", "own"), default="auto", help="what loads small requests")
-    parser.add_argument("--output", type=Path, help="the result file (bench/results/DATE-MACHINE.json)")
+    parser.add_argument(
+        "--output", type=Path, help="the result file (bench/results/DATE-MACHINE.json, -quick or -part of it)"
+    )
     parser.add_argument("--no-codec", action="store_true", help="without the codec's short form, as quick runs are")
     parser.add_argument("--no-instructions", action="store_true", help="count none: ten seconds less")
     parser.add_argument("--no-plots", action="store_true")
@@ -114,10 +116,8 @@ def main(arguments: list[str]) -> int:
         print(f"\nbeside {args.against}, in the same rounds")
         for change in changes:
             print(compare.line(change))
-    output = (
-        args.output
-        or BENCH / "results" / f"{result['date'][:10]}-{result['machine']['name']}{'-quick' if args.quick else ''}.json"
-    )
+    part = "-quick" if args.quick else "-part" if args.workload or args.peer else ""
+    output = args.output or BENCH / "results" / f"{result['date'][:10]}-{result['machine']['name']}{part}.json"
     results.save(output, result)
     print(f"result    {os.path.relpath(output)}")
     if not args.no_plots:
